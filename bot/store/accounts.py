@@ -43,7 +43,8 @@ class Account(Base):
     holder: Mapped[Holder] = mapped_column(default=Holder.ASSISTANT)
     holder_consultation_id: Mapped[uuid.UUID | None]
     holder_since: Mapped[datetime | None]
-    last_heard_at: Mapped[datetime | None]
+    wrote_at: Mapped[datetime | None]
+    tapped_at: Mapped[datetime | None]
     as_patient_until: Mapped[datetime | None]
     abuse_marked_at: Mapped[datetime | None]
 

@@ -81,6 +81,8 @@ class Vault:
         # The index must outlive rotation of the wrapping key, hence it is derived from the oldest one given.
         self._index_key = hmac.digest(keys[-1], b"blind index", "sha256")
         self._open: dict[bytes, Key] = {}
+        # For what belongs to no account and no person: alerts to the gateway, staff's second factors.
+        self.own_key = Key(AESGCM(hmac.digest(keys[-1], b"own key", "sha256")))
 
     @classmethod
     def of(cls, *encoded: str) -> "Vault":

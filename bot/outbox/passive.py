@@ -1,0 +1,113 @@
+"""Passive replies: the answer carried by the request that brought the question.
+
+A row is claimed before it is written into the response and confirmed once the response is flushed. A claim whose process
+died becomes an active message; a retry of WeChat with the same id gets the stored reply again.
+"""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, text, update
+
+from bot import clock
+from bot.outbox.rows import READY, Outbox, State, content_of
+from bot.store.accounts import Account
+from bot.store.channel import Channel
+from bot.store.database import Database
+
+_RE_READ = 0.2
+_CARRIED = (State.PENDING, State.PASSIVE_CLAIMED, State.SENT_PASSIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A claimed reply. `flushed` is called once it has left for WeChat."""
+
+    text: str
+    _row: uuid.UUID
+    _database: Database
+
+    async def flushed(self) -> None:
+        """The response is out: the row has reached its end."""
+        statement = update(Outbox).where(Outbox.id == self._row, Outbox.state == State.PASSIVE_CLAIMED)
+        async with self._database.connection() as connection:
+            await connection.execute(statement.values(state=State.SENT_PASSIVE, sent_at=clock.now()))
+
+
+class PassiveReplies:
+    """Lets an open request wait for the row that answers its message."""
+
+    def __init__(self, database: Database, process_id: uuid.UUID) -> None:
+        self._database = database
+        self._process_id = process_id
+        self._waiting: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
+
+    async def follow(self, channel: Channel) -> None:
+        """Hear of rows written by other processes, and by this one."""
+        await channel.listen(READY, self.ready)
+
+    def ready(self, message_id: str) -> None:
+        """A row for this message is committed."""
+        for event in self._waiting.get(message_id, ()):
+            event.set()
+
+    async def wait(self, message_id: uuid.UUID, *, until: datetime) -> Reply | None:
+        """The reply, claimed, or None when none is there at `until` (real time)."""
+        event = asyncio.Event()
+        key = str(message_id)
+        self._waiting[key].append(event)
+        try:
+            while True:
+                event.clear()
+                if (reply := await self.claim(message_id)) is not None:
+                    return reply
+                left = (until - clock.real_now()).total_seconds()
+                if left <= 0 or await self._settled(message_id):
+                    return None
+                try:
+                    # Notifications can be lost with their connection, hence the re-reading beside them.
+                    async with asyncio.timeout(min(_RE_READ, left)):
+                        await event.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self._waiting[key].remove(event)
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    async def claim(self, message_id: uuid.UUID) -> Reply | None:
+        """Claim the row that answers this message, or read again what was claimed for it before."""
+        async with self._database.transaction() as session:
+            statement = (
+                select(Outbox)
+                .where(Outbox.passive_for == message_id, Outbox.state.in_(_CARRIED))
+                .order_by(Outbox.urgent.desc(), Outbox.seq)
+                .limit(1)
+                .with_for_update()
+            )
+            row = await session.scalar(statement)
+            if row is None:
+                return None
+            account = await session.get_one(Account, row.account_id)
+            if row.state is not State.SENT_PASSIVE:
+                row.state, row.claimed_at, row.claimed_by = State.PASSIVE_CLAIMED, clock.real_now(), self._process_id
+            return Reply(content_of(row, account, session).text, row.id, self._database)
+
+    async def _settled(self, message_id: uuid.UUID) -> bool:
+        """Whether waiting is useless: the message is done with and owes nothing passively."""
+        from_message = "select stage in ('done', 'handed_to_human') from message where id = :id"
+        async with self._database.connection() as connection:
+            return bool(await connection.scalar(text(from_message), {"id": message_id}))
+
+
+async def release_dead_claims(database: Database, *, older_than: timedelta = timedelta(seconds=15)) -> int:
+    """Claims whose response was never confirmed: their process died; they go out as active messages."""
+    statement = update(Outbox).where(
+        Outbox.state == State.PASSIVE_CLAIMED, Outbox.claimed_at < clock.real_now() - older_than
+    )
+    async with database.connection() as connection:
+        result = await connection.execute(statement.values(state=State.PENDING, passive_for=None, not_before=None))
+        return result.rowcount
