@@ -7,10 +7,11 @@ died becomes an active message; a retry of WeChat with the same id gets the stor
 import asyncio
 import uuid
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from bot import clock
 from bot.outbox.rows import READY, Outbox, State, content_of
@@ -54,8 +55,13 @@ class PassiveReplies:
         for event in self._waiting.get(message_id, ()):
             event.set()
 
-    async def wait(self, message_id: uuid.UUID, *, until: datetime) -> Reply | None:
-        """The reply, claimed, or None when none is there at `until` (real time)."""
+    async def wait(
+        self, message_id: uuid.UUID, *, until: datetime, settled: Callable[[], Awaitable[bool]]
+    ) -> Reply | None:
+        """The reply, claimed, or None when none is there at `until` (real time).
+
+        `settled` tells that the message is done with, so that waiting longer is useless.
+        """
         event = asyncio.Event()
         key = str(message_id)
         self._waiting[key].append(event)
@@ -65,8 +71,10 @@ class PassiveReplies:
                 if (reply := await self.claim(message_id)) is not None:
                     return reply
                 left = (until - clock.real_now()).total_seconds()
-                if left <= 0 or await self._settled(message_id):
+                if left <= 0:
                     return None
+                if await settled():
+                    return await self.claim(message_id)
                 try:
                     # Notifications can be lost with their connection, hence the re-reading beside them.
                     async with asyncio.timeout(min(_RE_READ, left)):
@@ -95,12 +103,6 @@ class PassiveReplies:
             if row.state is not State.SENT_PASSIVE:
                 row.state, row.claimed_at, row.claimed_by = State.PASSIVE_CLAIMED, clock.real_now(), self._process_id
             return Reply(content_of(row, account, session).text, row.id, self._database)
-
-    async def _settled(self, message_id: uuid.UUID) -> bool:
-        """Whether waiting is useless: the message is done with and owes nothing passively."""
-        from_message = "select stage in ('done', 'handed_to_human') from message where id = :id"
-        async with self._database.connection() as connection:
-            return bool(await connection.scalar(text(from_message), {"id": message_id}))
 
 
 async def release_dead_claims(database: Database, *, older_than: timedelta = timedelta(seconds=15)) -> int:

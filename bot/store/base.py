@@ -17,6 +17,10 @@ def new_id() -> uuid.UUID:
     return uuid_utils.compat.uuid7()
 
 
+def _values(kind: type[StrEnum]) -> list[str]:
+    return [item.value for item in kind]
+
+
 class Base(AsyncAttrs, DeclarativeBase):
     """The base of every table. Moments are aware and stored in UTC, enums as their text."""
 
@@ -37,6 +41,6 @@ class Base(AsyncAttrs, DeclarativeBase):
         uuid.UUID: Uuid(),
         dict[str, Any]: JSONB(),
         list[Any]: JSONB(),
-        # Stored as text with a length check left to the application: a new state is then no migration of a type.
-        StrEnum: Enum(StrEnum, native_enum=False, length=32, values_callable=lambda kind: [item.value for item in kind]),
+        # Text in the database: a new state is then no migration of a type.
+        StrEnum: Enum(StrEnum, native_enum=False, length=32, values_callable=_values),
     }

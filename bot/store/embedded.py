@@ -87,7 +87,7 @@ def start_postgres(var_dir: Path) -> tuple[Any, str, str | None]:
     var_dir.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(var_dir).free
     if free < 200 * 2**20:
-        raise DiskFull(f"only {free // 2**20} MB free below {var_dir}, a database needs 200 MB: make room or set DATABASE_URL")
+        raise DiskFull(f"{free // 2**20} MB free below {var_dir}, a database needs 200: make room or set DATABASE_URL")
     _programs_others_may_read()
     data, note = var_dir.resolve() / "postgres", None
     if (os.geteuid() == 0 and _would_open_a_parent(data)) or len(str(data)) > _SOCKET_ROOM:

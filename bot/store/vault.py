@@ -1,8 +1,8 @@
 """Encryption at rest: envelope keys and a blind index.
 
-Each account and each person has a data key of its own, wrapped by `DATA_KEY`. Rotation re-wraps the small keys; destroying
-one makes every text written under it unreadable, in backups too. Each value names the place it was written for (table,
-column, row), so that a value moved to another row does not open.
+Each account and each person has a data key of its own, wrapped by `DATA_KEY`. Rotation re-wraps the small keys;
+destroying one makes every text written under it unreadable, in backups too. Each value names the place it was written
+for (table, column, row), so that a value moved to another row does not open.
 """
 
 import base64

@@ -1,0 +1,190 @@
+"""Lanes: one message of an account at a time, in order, across all processes.
+
+Whoever takes the lane (an advisory lock that dies with its process) works until nothing of the account is waiting. What a
+message means is not known here: `Steps` is handed in by `server.py`. A message is tried three times within two minutes,
+then goes to a human; it never blocks those behind it for longer.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy import func, or_, select
+from structlog.contextvars import bound_contextvars
+
+from bot import clock
+from bot.inbox.messages import Message, Stage, recent_number
+from bot.store.channel import Channel
+from bot.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+WAITING = (Stage.UNTRIAGED, Stage.QUEUED)
+MAX_ATTEMPTS = 3
+GIVE_UP_AFTER = timedelta(minutes=2)
+STALE_AFTER = timedelta(minutes=10)
+FLOOD = 20
+FLOOD_WINDOW = timedelta(minutes=5)
+FLOOD_PAUSE = timedelta(minutes=1)
+_TOGETHER = 50
+_BACK_OFF = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=30))
+
+depth = Gauge("itp_lane_waiting_messages", "Messages not yet done with")
+working = Gauge("itp_lanes_working", "Lanes this process works on")
+outcomes = Counter("itp_messages_total", "Messages done with, by outcome", ["outcome"])
+tries = Counter("itp_message_tries_failed_total", "Tries of a message that failed", ["error"])
+in_lane = Histogram("itp_message_lane_seconds", "From taking up a message in its lane to being done with it")
+
+
+class Steps(Protocol):
+    """What happens to a message. Each step commits its own effects and is safe to repeat."""
+
+    async def triage(self, message: Message) -> None:
+        """Judge a message that is still untriaged; afterwards it is queued or done."""
+
+    async def converse(self, messages: Sequence[Message]) -> None:
+        """Deal with queued messages as one turn (several only when they are to be answered together)."""
+
+    async def hand_to_human(self, messages: Sequence[Message], *, why: str) -> None:
+        """Open a consultation with these messages and tell the patient; they are then done with."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    untriaged: Sequence[Message]
+    turn: Sequence[Message]
+    why_human: str | None
+
+
+class Lanes:
+    """Works on the lanes of accounts that have something waiting."""
+
+    def __init__(self, database: Database, channel: Channel, steps: Steps, *, at_once: int = 8) -> None:
+        self._database = database
+        self._channel = channel
+        self._steps = steps
+        self._running: dict[uuid.UUID, asyncio.Task[None]] = {}
+        self._again: set[uuid.UUID] = set()
+        self._room = asyncio.Semaphore(at_once)
+        self._open = True
+
+    def wake(self, account_id: uuid.UUID) -> None:
+        """Something of this account is waiting: take its lane unless somebody has it."""
+        if not self._open:
+            return
+        if account_id in self._running:
+            self._again.add(account_id)
+            return
+        task = asyncio.create_task(self._work(account_id), name="lane")
+        self._running[account_id] = task
+        task.add_done_callback(lambda _: self._ended(account_id))
+
+    def _ended(self, account_id: uuid.UUID) -> None:
+        self._running.pop(account_id, None)
+        if account_id in self._again:
+            self._again.discard(account_id)
+            self.wake(account_id)
+
+    async def sweep(self) -> None:
+        """Take up what nobody works on: after a crash, after a pause, or because another process lost its lane."""
+        now = clock.now()
+        due = or_(Message.next_try_at.is_(None), Message.next_try_at <= now)
+        statement = select(Message.account_id).where(Message.stage.in_(WAITING), due).distinct().limit(500)
+        async with self._database.reading() as session:
+            accounts = list(await session.scalars(statement))
+            depth.set(await session.scalar(select(func.count()).where(Message.stage.in_(WAITING))) or 0)
+        for account_id in accounts:
+            self.wake(account_id)
+
+    async def drain(self) -> None:
+        """Finish the turns under way and start no more."""
+        self._open = False
+        if self._running:
+            await asyncio.wait(list(self._running.values()), timeout=30)
+
+    async def _work(self, account_id: uuid.UUID) -> None:
+        async with self._room:
+            if not await self._channel.take(account_id):
+                return
+            working.inc()
+            try:
+                while self._channel.holds(account_id) and await self._step(account_id):
+                    pass
+            except Exception as error:
+                # The messages stay where they were; the sweep comes back for them.
+                log.error("lane.stopped", error=type(error).__name__)
+                tries.labels(type(error).__name__).inc()
+            finally:
+                working.dec()
+                await self._channel.give_back(account_id)
+
+    async def _step(self, account_id: uuid.UUID) -> bool:
+        work = await self._next(account_id)
+        for message in work.untriaged:
+            with bound_contextvars(trace_id=message.trace_id):
+                await self._steps.triage(message)
+        if work.untriaged:
+            return True
+        if not work.turn:
+            return False
+        with bound_contextvars(trace_id=work.turn[-1].trace_id), in_lane.time():
+            if work.why_human is not None:
+                await self._steps.hand_to_human(work.turn, why=work.why_human)
+                outcomes.labels("handed_to_human").inc(len(work.turn))
+                return True
+            return await self._try(work.turn)
+
+    async def _try(self, turn: Sequence[Message]) -> bool:
+        await self._note_attempt(turn)
+        try:
+            await self._steps.converse(turn)
+        except Exception as error:
+            log.warning("lane.try_failed", error=type(error).__name__, attempts=turn[0].attempts + 1)
+            tries.labels(type(error).__name__).inc()
+            # Leave the lane for the pause; the sweep or the next message takes it up again.
+            return False
+        outcomes.labels("conversed").inc(len(turn))
+        return True
+
+    async def _note_attempt(self, turn: Sequence[Message]) -> None:
+        """Count the try before it is made, so that a try which kills the process counts as well."""
+        now = clock.now()
+        pause = _BACK_OFF[min(turn[0].attempts, len(_BACK_OFF) - 1)]
+        async with self._database.transaction() as session:
+            for message in turn:
+                row = await session.get_one(Message, (message.id, message.received_at))
+                row.attempts += 1
+                row.first_tried_at = row.first_tried_at or now
+                row.next_try_at = now + pause
+
+    async def _next(self, account_id: uuid.UUID) -> _Work:
+        now = clock.now()
+        async with self._database.reading() as session:
+            statement = (
+                select(Message)
+                .where(Message.account_id == account_id, Message.stage.in_(WAITING))
+                .order_by(Message.seq)
+                .limit(_TOGETHER)
+            )
+            waiting = list(await session.scalars(statement))
+            untriaged = [message for message in waiting if message.stage is Stage.UNTRIAGED]
+            if untriaged or not waiting:
+                return _Work(untriaged, (), None)
+            first = waiting[0]
+            if first.attempts >= MAX_ATTEMPTS or (first.first_tried_at and now - first.first_tried_at > GIVE_UP_AFTER):
+                return _Work((), [first], "tried_in_vain")
+            if first.next_try_at is not None and first.next_try_at > now:
+                return _Work((), (), None)
+            if now - first.received_at > STALE_AFTER:
+                old = [message for message in waiting if now - message.received_at > STALE_AFTER]
+                return _Work((), old, "backlog")
+            if len(waiting) > 1 and await recent_number(session, account_id, since=now - FLOOD_WINDOW) > FLOOD:
+                if now - waiting[-1].received_at < FLOOD_PAUSE and now - first.received_at < FLOOD_PAUSE:
+                    return _Work((), (), None)
+                return _Work((), waiting, None)
+            return _Work((), [first], None)

@@ -1,0 +1,227 @@
+"""Sends what is owed, in order for each receiver, and leaves every row in a named state.
+
+How WeChat is spoken to is not known here: a `Transport` is handed in. A row is claimed (`sending`) and committed before
+anything leaves, so that a process killed while sending leaves a row that says "maybe", never one that is sent twice.
+"""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter, Gauge
+from sqlalchemy import func, select, text, update
+from structlog.contextvars import bound_contextvars
+
+from bot import clock
+from bot.outbox.rows import Content, Kind, Outbox, State, content_of, sent_since
+from bot.store.accounts import Account
+from bot.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 8
+_DEAD_CLAIM = timedelta(seconds=45)
+_TEMPLATE_FIRST = (Kind.ALERT, Kind.INVITATION)
+
+ended = Counter("itp_outbox_ended_total", "Outbox rows that reached a state", ["kind", "state"])
+rows = Gauge("itp_outbox_rows", "Outbox rows by state", ["state"])
+
+_CLAIM = text("""
+update outbox set state = 'sending', claimed_at = :now, claimed_by = :process, attempts = attempts + 1, sent_at = :sent
+where id in (
+    select o.id from outbox o
+    where o.state = 'pending' and (o.not_before is null or o.not_before <= :now)
+      and (o.urgent or not exists (
+          select 1 from outbox p
+          where p.account_id = o.account_id and p.seq < o.seq and p.state in ('pending', 'sending')))
+    order by o.urgent desc, o.seq limit :batch for update skip locked
+) returning id
+""")
+
+
+class Result(StrEnum):
+    """What became of one attempt to deliver, as the transport reports it."""
+
+    SENT = "sent"
+    MAYBE = "maybe"
+    WINDOW_CLOSED = "window_closed"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    LATER = "later"
+    MISCONFIGURED = "misconfigured"
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Whom to send to and what windows they opened. `used`: active messages since the newer of both."""
+
+    openid: str
+    wrote_at: datetime | None
+    tapped_at: datetime | None
+    used: int
+    by_doctor: bool
+
+
+class Transport(Protocol):
+    """The way to WeChat and to the gateway for alerts."""
+
+    def has_template(self, kind: str) -> bool:
+        """Whether a template is configured for this kind of row."""
+
+    def window_open(self, receiver: Receiver, now: datetime) -> bool:
+        """Whether an active message may be sent now."""
+
+    async def send_text(self, receiver: Receiver, content: str, link: str | None) -> Result:
+        """An active message."""
+
+    async def send_template(self, receiver: Receiver, kind: str, fields: dict[str, str], link: str, key: str) -> Result:
+        """A template message; `key` makes a repetition harmless. REFUSED when no template is configured."""
+
+    async def send_alert(self, fields: dict[str, str], link: str | None, key: str) -> Result:
+        """An alert through the SMS or voice gateway."""
+
+
+class Sender:
+    """Delivers outbox rows."""
+
+    def __init__(self, database: Database, transport: Transport, process_id: uuid.UUID, *, batch: int = 20) -> None:
+        self._database = database
+        self._transport = transport
+        self._process_id = process_id
+        self._batch = batch
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was owed."""
+        self._wake.set()
+
+    async def run(self, *, every: float = 1.0) -> None:
+        """Send until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                while await self.send_due():
+                    pass
+            except Exception as error:
+                log.error("sender.failed", error=type(error).__name__)
+            try:
+                async with asyncio.timeout(every):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def send_due(self) -> int:
+        """Claim what is due and deliver it. Returns how many rows were taken."""
+        values = {"now": clock.real_now(), "sent": clock.now(), "process": self._process_id, "batch": self._batch}
+        async with self._database.connection() as connection:
+            claimed = [row.id for row in await connection.execute(_CLAIM, values)]
+        await asyncio.gather(*(self._deliver(row_id) for row_id in claimed))
+        return len(claimed)
+
+    async def _deliver(self, row_id: uuid.UUID) -> None:
+        async with self._database.reading() as session:
+            row = await session.get_one(Outbox, row_id)
+            account = await session.get(Account, row.account_id) if row.account_id else None
+            content = content_of(row, account, session)
+            receiver = None
+            if account is not None:
+                opened = max(filter(None, (account.wrote_at, account.tapped_at)), default=None)
+                # The row itself is already counted as being sent.
+                used = await sent_since(session, account.id, opened) - 1 if opened else 0
+                receiver = Receiver(
+                    account.openid(session.info["vault"]),
+                    account.wrote_at,
+                    account.tapped_at,
+                    max(used, 0),
+                    by_doctor=row.kind is Kind.DOCTOR_ANSWER,
+                )
+            following = account is None or account.following
+        with bound_contextvars(trace_id=row.trace_id):
+            try:
+                state, reason = await self._attempt(row, receiver, content, following=following)
+            except Exception as error:
+                log.error("sender.attempt_failed", error=type(error).__name__, kind=row.kind)
+                state, reason = (State.MAYBE_SENT, type(error).__name__)
+            await self._conclude(row, state, reason)
+
+    async def _attempt(
+        self, row: Outbox, receiver: Receiver | None, content: Content, *, following: bool
+    ) -> tuple[State, str | None]:
+        key = str(row.id)
+        if receiver is None:
+            return _ending(await self._transport.send_alert(content.fields or {}, row.link, key), State.SENT_ACTIVE)
+        if not following:
+            return State.FAILED, "not_following"
+        tried_template: Result | None = None
+        if row.kind in _TEMPLATE_FIRST and content.fields and row.link:
+            tried_template = await self._transport.send_template(receiver, row.kind, content.fields, row.link, key)
+            if tried_template is not Result.REFUSED:
+                return _ending(tried_template, State.SENT_TEMPLATE)
+        if self._transport.window_open(receiver, clock.now()):
+            result = await self._transport.send_text(receiver, content.text, row.link)
+            if result is not Result.WINDOW_CLOSED:
+                return _ending(result, State.SENT_ACTIVE)
+        if tried_template is None and content.fields and row.link:
+            result = await self._transport.send_template(receiver, row.kind, content.fields, row.link, key)
+            if result is not Result.REFUSED:
+                return _ending(result, State.SENT_TEMPLATE)
+        return State.PARKED, "window_closed"
+
+    async def _conclude(self, row: Outbox, state: State, reason: str | None) -> None:
+        async with self._database.transaction() as session:
+            current = await session.get_one(Outbox, row.id, with_for_update=True)
+            if state is State.PENDING and current.attempts >= MAX_ATTEMPTS:
+                state, reason = State.FAILED, reason or "tried_in_vain"
+            current.state, current.reason = state, reason
+            if state in (State.SENT_ACTIVE, State.SENT_TEMPLATE, State.MAYBE_SENT):
+                current.sent_at = clock.now()
+            else:
+                current.sent_at = None
+            if state is State.PENDING:
+                current.not_before = clock.real_now() + timedelta(seconds=min(2**current.attempts, 60))
+            if reason == "unreachable" and row.account_id is not None:
+                account = await session.get_one(Account, row.account_id)
+                account.unreachable_since = account.unreachable_since or clock.now()
+        if state is not State.PENDING:
+            ended.labels(row.kind, state).inc()
+            log.info("outbox.ended", row=str(row.id), kind=row.kind, state=state, reason=reason)
+
+    async def recover(self) -> None:
+        """Rows whose process died while sending.
+
+        A template has a key that makes repeating it harmless; a text has none, so it is left as `maybe_sent`.
+        """
+        dead = (Outbox.state == State.SENDING, Outbox.claimed_at < clock.real_now() - _DEAD_CLAIM)
+        async with self._database.connection() as connection:
+            first_by_template = [kind for kind in _TEMPLATE_FIRST if self._transport.has_template(kind)]
+            repeatable = Outbox.kind.in_([*first_by_template, Kind.GATEWAY])
+            await connection.execute(update(Outbox).where(*dead, repeatable).values(state=State.PENDING))
+            await connection.execute(
+                update(Outbox).where(*dead).values(state=State.MAYBE_SENT, reason="process_died", sent_at=clock.now())
+            )
+
+    async def measure(self) -> None:
+        """Set the gauges."""
+        counts = select(Outbox.state, func.count()).group_by(Outbox.state)
+        async with self._database.reading() as session:
+            found = {state: number for state, number in await session.execute(counts)}
+        for state in State:
+            rows.labels(state).set(found.get(state, 0))
+
+
+def _ending(result: Result, sent: State) -> tuple[State, str | None]:
+    match result:
+        case Result.SENT:
+            return sent, None
+        case Result.MAYBE:
+            return State.MAYBE_SENT, "no_answer"
+        case Result.WINDOW_CLOSED:
+            return State.PARKED, "window_closed"
+        case Result.LATER | Result.MISCONFIGURED:
+            return State.PENDING, result.value
+        case Result.UNREACHABLE | Result.REFUSED:
+            return State.FAILED, result.value
