@@ -149,9 +149,7 @@ async def add_person(session: AsyncSession, account: Account, relation: Relation
     await session.flush()
     for other in await session.scalars(select(ActsFor).where(ActsFor.account_id == account.id)):
         other.chosen = False
-    session.add(
-        ActsFor(account_id=account.id, person_id=person.id, relation=relation, chosen=True, since=clock.now())
-    )
+    session.add(ActsFor(account_id=account.id, person_id=person.id, relation=relation, chosen=True, since=clock.now()))
     await session.flush()
     return person
 

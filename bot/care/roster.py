@@ -124,14 +124,14 @@ async def shifts_around(session: AsyncSession, hospital_id: uuid.UUID, at: datet
     return [OnDuty(s.staff_id, s.part, s.starts_at, s.ends_at) for s in await session.scalars(statement)]
 
 
-async def on_duty(
-    session: AsyncSession, hospital_id: uuid.UUID, at: datetime, part: Part = Part.DUTY
-) -> list[Staff]:
+async def on_duty(session: AsyncSession, hospital_id: uuid.UUID, at: datetime, part: Part = Part.DUTY) -> list[Staff]:
     """The staff on duty for a hospital who are active, may answer and have not paused, longest on duty first."""
     ids = who_is_on_duty(await shifts_around(session, hospital_id, at), at, part)
     found = {staff.id: staff for staff in await session.scalars(select(Staff).where(Staff.id.in_(ids)))}
     usable = [found[staff_id] for staff_id in ids if staff_id in found]
-    return [s for s in usable if s.active and s.role in ANSWERING_ROLES and (s.paused_until is None or s.paused_until <= at)]
+    return [
+        s for s in usable if s.active and s.role in ANSWERING_ROLES and (s.paused_until is None or s.paused_until <= at)
+    ]
 
 
 async def leads_of(session: AsyncSession, hospital_id: uuid.UUID | None) -> list[Staff]:

@@ -164,7 +164,9 @@ async def owe(
     statement = insert(Outbox).values(values).on_conflict_do_nothing().returning(Outbox.id)
     created = await session.scalar(statement)
     if created is not None:
-        await session.execute(text("select pg_notify(:topic, :payload)"), {"topic": READY, "payload": str(passive_for or "")})
+        await session.execute(
+            text("select pg_notify(:topic, :payload)"), {"topic": READY, "payload": str(passive_for or "")}
+        )
     return created
 
 

@@ -188,9 +188,7 @@ async def close(
     account = await _account(session, consultation)
     cause = f"consultation:{consultation.id}:closed:{now.isoformat()}"
     who = f"{doctor.name}医生" if doctor is not None else "系统（长时间没有新消息）"
-    await add_entry(
-        session, consultation, account, EntryKind.EVENT, f"{who}结束：{outcome.label}", cause=cause, at=now
-    )
+    await add_entry(session, consultation, account, EntryKind.EVENT, f"{who}结束：{outcome.label}", cause=cause, at=now)
     if account.holder_consultation_id == consultation.id:
         account.holder, account.holder_consultation_id, account.holder_since = Holder.ASSISTANT, None, now
         text = "这次咨询先到这里，接下来由智能助手继续陪您。还有问题直接发给我；72小时内再问，会接着这次的记录。"
@@ -246,9 +244,7 @@ async def _colleague_wrote_after(
     return await session.scalar(statement.limit(1)) is not None
 
 
-def _audited(
-    session: AsyncSession, doctor: Staff | None, act: str, consultation: Consultation, **details: str
-) -> None:
+def _audited(session: AsyncSession, doctor: Staff | None, act: str, consultation: Consultation, **details: str) -> None:
     audit.record(
         session,
         act,

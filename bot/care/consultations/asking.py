@@ -109,9 +109,7 @@ async def ask(
     )
 
 
-def _now_about(
-    consultation: Consultation, level: Level, reason: str, flags: Sequence[str], now: datetime
-) -> None:
+def _now_about(consultation: Consultation, level: Level, reason: str, flags: Sequence[str], now: datetime) -> None:
     consultation.level, consultation.reason, consultation.level_at = level, reason, now
     consultation.flags = list(dict.fromkeys([*consultation.flags, *flags]))
     consultation.answer_by = answer_by(level, now)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Sequence, select
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,6 +14,8 @@ from bot.care.consultations.states import Act, Level, Outcome, Stage, after
 from bot.store.accounts import Account
 from bot.store.base import Base, new_id
 from bot.store.database import vault_of
+
+CHANGED = "consultation_changed"
 
 consultation_numbers = Sequence("consultation_number", start=1001, data_type=BigInteger, metadata=Base.metadata)
 
@@ -146,6 +149,8 @@ async def add_entry(
     entry.text_sealed = key.seal(text, "consultation_entry", "text", entry.id)
     session.add(entry)
     await session.flush()
+    # Every change of a consultation adds an entry, so this is where pages that are open hear of it.
+    await session.execute(sql("select pg_notify(:topic, :payload)"), {"topic": CHANGED, "payload": str(consultation.id)})
     return entry
 
 
