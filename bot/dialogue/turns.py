@@ -39,9 +39,7 @@ class FormDraft(Base):
 
     __tablename__ = "form_draft"
 
-    account_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("account.id"), primary_key=True
-    )
+    account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
     form: Mapped[str]
     checkin_id: Mapped[uuid.UUID | None]
     slots_sealed: Mapped[bytes]
@@ -65,9 +63,7 @@ async def stored_result(
     if found is None:
         return None
     key = account.key(vault_of(session))
-    packed = key.unseal(
-        found.result_sealed, "action_result", "result", _row(cause, action, ordinal)
-    )
+    packed = key.unseal(found.result_sealed, "action_result", "result", _row(cause, action, ordinal))
     result: dict[str, Any] = json.loads(packed)
     return result
 
@@ -90,9 +86,7 @@ def store_result(
             action=action,
             ordinal=ordinal,
             account_id=account.id,
-            result_sealed=key.seal(
-                packed, "action_result", "result", _row(cause, action, ordinal)
-            ),
+            result_sealed=key.seal(packed, "action_result", "result", _row(cause, action, ordinal)),
             at=clock.now(),
         )
     )
@@ -100,19 +94,13 @@ def store_result(
 
 async def draft_of(session: AsyncSession, account_id: uuid.UUID) -> FormDraft | None:
     """The account's form under way."""
-    return await session.scalar(
-        select(FormDraft).where(FormDraft.account_id == account_id)
-    )
+    return await session.scalar(select(FormDraft).where(FormDraft.account_id == account_id))
 
 
-def draft_slots(
-    draft: FormDraft, account: Account, session: AsyncSession
-) -> dict[str, Any]:
+def draft_slots(draft: FormDraft, account: Account, session: AsyncSession) -> dict[str, Any]:
     """What was answered so far, by slot."""
     key = account.key(vault_of(session))
-    slots: dict[str, Any] = json.loads(
-        key.unseal(draft.slots_sealed, "form_draft", "slots", account.id)
-    )
+    slots: dict[str, Any] = json.loads(key.unseal(draft.slots_sealed, "form_draft", "slots", account.id))
     return slots
 
 
@@ -127,9 +115,7 @@ async def keep_draft(
 ) -> None:
     """Remember where the form stands."""
     key = account.key(vault_of(session))
-    sealed = key.seal(
-        json.dumps(slots, ensure_ascii=False), "form_draft", "slots", account.id
-    )
+    sealed = key.seal(json.dumps(slots, ensure_ascii=False), "form_draft", "slots", account.id)
     draft = await draft_of(session, account.id)
     if draft is None:
         draft = FormDraft(

@@ -9,8 +9,9 @@ That two turns can never both be saved does not rest on this lock: the tracker s
 """
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, AsyncGenerator, Optional
+from typing import Any
 from uuid import uuid4
 
 import redis.asyncio
@@ -51,30 +52,39 @@ class FairRedisLockStore(LockStore):
     Redis being away is a `LockError`, which the channel answers with 409: the app tries again.
     """
 
-    def __init__(self, endpoint_config: Optional[EndpointConfig] = None, url: Optional[str] = None) -> None:
+    def __init__(self, endpoint_config: EndpointConfig | None = None, url: str | None = None) -> None:
         address = url or (endpoint_config.url if endpoint_config else None)
         if not address:
             raise ValueError("lock_store: expected url, an address like redis://127.0.0.1:6379/0")
         self._heartbeat = HEARTBEAT_SECONDS
         self._longest_wait = LONGEST_WAIT_SECONDS
         self._redis = redis.asyncio.Redis.from_url(
-            address, socket_connect_timeout=2, socket_timeout=5, health_check_interval=15
+            address,
+            socket_connect_timeout=2,
+            socket_timeout=5,
+            health_check_interval=15,
         )
         self._acquire = self._redis.register_script(_ACQUIRE)
         self._release = self._redis.register_script(_RELEASE)
 
     @asynccontextmanager
     async def lock(
-        self, conversation_id: str, lock_lifetime: float = 0, wait_time_in_seconds: float = 0
+        self,
+        conversation_id: str,
+        lock_lifetime: float = 0,
+        wait_time_in_seconds: float = 0,
     ) -> AsyncGenerator[TicketLock, None]:
         """Hold the conversation alone, in the order of arrival; both times are ours, not the caller's.
 
         Raises:
             LockError: no turn within 20 s, or Redis does not answer.
         """
-        queue, alive = f"engine:lock:{{{conversation_id}}}:queue", f"engine:lock:{{{conversation_id}}}:alive:"
+        queue, alive = (
+            f"engine:lock:{{{conversation_id}}}:queue",
+            f"engine:lock:{{{conversation_id}}}:alive:",
+        )
         ticket = uuid4().hex
-        beat: Optional["asyncio.Task[None]"] = None
+        beat: asyncio.Task[None] | None = None
         try:
             await self._wait_for_turn(queue, alive, ticket)
             beat = asyncio.ensure_future(self._keep_alive(queue, alive, ticket))
@@ -111,7 +121,7 @@ class FairRedisLockStore(LockStore):
     def _life(self) -> int:
         return int(self._heartbeat * 1000)
 
-    def get_lock(self, conversation_id: str) -> Optional[TicketLock]:
+    def get_lock(self, conversation_id: str) -> TicketLock | None:
         """Rasa's own ticket arithmetic is not used."""
         return None
 

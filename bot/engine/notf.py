@@ -12,13 +12,22 @@ import importlib.abc
 import importlib.machinery
 import sys
 import types
-from typing import Any, Optional, Sequence, Set
+from collections.abc import Sequence
+from typing import Any
 
 TENSORFLOW = frozenset(
-    {"tensorflow", "tensorflow_hub", "tensorflow_text", "tensorflow_addons", "keras", "jax", "jaxlib"}
+    {
+        "tensorflow",
+        "tensorflow_hub",
+        "tensorflow_text",
+        "tensorflow_addons",
+        "keras",
+        "jax",
+        "jaxlib",
+    }
 )
 
-# Other messengers, brokers, stores and plotting: imported when Rasa serves, used by nothing that config.yml can name here.
+# Other messengers, brokers, stores, plotting, training: imported when Rasa serves, used by nothing config.yml may name.
 UNUSED_WHEN_SERVING = frozenset(
     {
         "aio_pika",
@@ -27,14 +36,20 @@ UNUSED_WHEN_SERVING = frozenset(
         "botocore",
         "confluent_kafka",
         "fbmessenger",
+        "google",
+        "joblib",
         "mattermostwrapper",
         "matplotlib",
         "pykwalify",
         "pymongo",
+        "questionary",
         "rocketchat_API",
+        "scipy",
         "sentry_sdk",
+        "sklearn",
         "skops",
         "slack_sdk",
+        "socketio",
         "structlog_sentry",
         "twilio",
         "webexteamssdk",
@@ -80,12 +95,15 @@ class _InertModule(types.ModuleType):
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    def __init__(self, blocked: Set[str]) -> None:
+    def __init__(self, blocked: set[str]) -> None:
         self.blocked = blocked
 
     def find_spec(
-        self, fullname: str, path: Optional[Sequence[str]], target: Optional[types.ModuleType] = None
-    ) -> Optional[importlib.machinery.ModuleSpec]:
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: types.ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
         if fullname.partition(".")[0] in self.blocked:
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
         return None

@@ -11,22 +11,22 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 _KEPT = frozenset({"event", "level", "action", "error", "trace", "url", "model"})
 _LONGEST = 300
 
 
-def failure(error: Optional[BaseException]) -> str:
+def failure(error: BaseException | None) -> str:
     """The types of an exception and of its causes with the place each was raised, and nothing of their messages."""
-    parts: List[str] = []
+    parts: list[str] = []
     while error is not None and len(parts) < 5:
         parts.append(type(error).__name__ + _place(error.__traceback__))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return " < ".join(parts)
 
 
-def _place(traceback: Optional[TracebackType]) -> str:
+def _place(traceback: TracebackType | None) -> str:
     if traceback is None:
         return ""
     while traceback.tb_next is not None:
@@ -35,7 +35,7 @@ def _place(traceback: Optional[TracebackType]) -> str:
     return f"@{name}:{traceback.tb_lineno}"
 
 
-def scrub(_logger: Any, _method: str, event: Dict[str, Any]) -> Dict[str, Any]:
+def scrub(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """A structlog processor: keep names and numbers, drop everything that can hold text of a person."""
     kept = {key: value for key, value in event.items() if key in _KEPT or isinstance(value, (bool, int, float))}
     if event.get("exc_info"):
@@ -49,7 +49,7 @@ class _Line(logging.Formatter):
     """One JSON object for each record; an exception is reduced to types and places."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: Dict[str, Any] = {
+        line: dict[str, Any] = {
             "at": round(time.time(), 3),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -66,7 +66,7 @@ class _Line(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def _structured(_logger: Any, _method: str, event: Dict[str, Any]) -> Any:
+def _structured(_logger: Any, _method: str, event: dict[str, Any]) -> Any:
     return ((event,), {})
 
 
@@ -82,7 +82,12 @@ def install() -> None:
     for noisy in ("apscheduler", "asyncio", "sanic.access", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.add_log_level, scrub, _structured],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_log_level,
+            scrub,
+            _structured,
+        ],
         context_class=dict,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

@@ -12,9 +12,13 @@ import base64
 import binascii
 import json
 import os
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, TypeVar
+from typing import (
+    Any,
+    TypeVar,
+)
 
 import psycopg2
 import psycopg2.extras
@@ -68,13 +72,13 @@ class EventCipher:
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
 
-    def seal(self, sender_id: str, position: int, event: Dict[str, Any]) -> bytes:
+    def seal(self, sender_id: str, position: int, event: dict[str, Any]) -> bytes:
         """Version byte, nonce (12), ciphertext with tag (16)."""
         nonce = os.urandom(_NONCE_BYTES)
         plain = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         return _KEY_VERSION + nonce + self._aead.encrypt(nonce, plain, _bound_to(sender_id, position))
 
-    def open(self, sender_id: str, position: int, sealed: bytes) -> Dict[str, Any]:
+    def open(self, sender_id: str, position: int, sealed: bytes) -> dict[str, Any]:
         """The event.
 
         Raises:
@@ -84,7 +88,7 @@ class EventCipher:
         if sealed[:1] != _KEY_VERSION:
             raise ValueError("an event with an unknown key version")
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
-        event: Dict[str, Any] = json.loads(self._aead.decrypt(nonce, body, _bound_to(sender_id, position)))
+        event: dict[str, Any] = json.loads(self._aead.decrypt(nonce, body, _bound_to(sender_id, position)))
         return event
 
 
@@ -92,7 +96,7 @@ def _bound_to(sender_id: str, position: int) -> bytes:
     return f"engine.events.data|{sender_id}|{position}".encode()
 
 
-def read_key(value: Optional[str]) -> bytes:
+def read_key(value: str | None) -> bytes:
     """The 32 bytes of ENGINE_DATA_KEY.
 
     Raises:
@@ -115,10 +119,10 @@ class EncryptedTrackerStore(TrackerStore):
 
     def __init__(
         self,
-        host: Optional[str] = None,
-        domain: Optional[Domain] = None,
-        event_broker: Optional[EventBroker] = None,
-        key: Optional[bytes] = None,
+        host: str | None = None,
+        domain: Domain | None = None,
+        event_broker: EventBroker | None = None,
+        key: bytes | None = None,
         **kwargs: Any,
     ) -> None:
         if not host or not host.startswith(("postgresql://", "postgres://")):
@@ -147,11 +151,11 @@ class EncryptedTrackerStore(TrackerStore):
             self._append(sender_id, last, new)
         setattr(tracker, _STORED, (known + len(new), last + len(new)))
 
-    async def retrieve(self, sender_id: str) -> Optional[DialogueStateTracker]:
+    async def retrieve(self, sender_id: str) -> DialogueStateTracker | None:
         """The current session of a conversation, or None when there is none."""
         return self._tracker(sender_id, self._read(_SESSION, s=sender_id))
 
-    async def retrieve_full_tracker(self, conversation_id: str) -> Optional[DialogueStateTracker]:
+    async def retrieve_full_tracker(self, conversation_id: str) -> DialogueStateTracker | None:
         """All sessions of a conversation."""
         return self._tracker(conversation_id, self._read(_ALL, s=conversation_id))
 
@@ -159,7 +163,7 @@ class EncryptedTrackerStore(TrackerStore):
         """All conversations."""
         return [sender_id for (sender_id,) in self._read("SELECT DISTINCT sender_id FROM engine.events")]
 
-    def answer_to(self, sender_id: str, message_id: str) -> Optional[List[Dict[str, Any]]]:
+    def answer_to(self, sender_id: str, message_id: str) -> list[dict[str, Any]] | None:
         """The `bot` events that followed a message in the saved conversation; None when the message is not saved."""
         rows = self._read(_ANSWER, s=sender_id, m=message_id)
         if not rows and not self._read(_SEEN, s=sender_id, m=message_id):
@@ -175,7 +179,7 @@ class EncryptedTrackerStore(TrackerStore):
 
         return self._within(delete)
 
-    def _tracker(self, sender_id: str, rows: Sequence[Tuple[int, Any]]) -> Optional[DialogueStateTracker]:
+    def _tracker(self, sender_id: str, rows: Sequence[tuple[int, Any]]) -> DialogueStateTracker | None:
         if not rows:
             return None
         events = [self._cipher.open(sender_id, position, bytes(data)) for position, data in rows]
@@ -190,7 +194,16 @@ class EncryptedTrackerStore(TrackerStore):
             message_id = event.message_id if isinstance(event, UserUttered) else None
             sealed = self._cipher.seal(sender_id, position, event.as_dict())
             kind = SessionStarted.type_name if isinstance(event, SessionStarted) else event.type_name
-            rows.append((sender_id, position, kind, event.timestamp, message_id, psycopg2.Binary(sealed)))
+            rows.append(
+                (
+                    sender_id,
+                    position,
+                    kind,
+                    event.timestamp,
+                    message_id,
+                    psycopg2.Binary(sealed),
+                )
+            )
 
         def insert(cursor: Any) -> None:
             psycopg2.extras.execute_values(cursor, _INSERT, rows, page_size=len(rows))
@@ -200,8 +213,8 @@ class EncryptedTrackerStore(TrackerStore):
         except psycopg2.errors.UniqueViolation as error:
             raise OverlappingTurns from error
 
-    def _read(self, query: str, **values: Any) -> List[Tuple[Any, ...]]:
-        def select(cursor: Any) -> List[Tuple[Any, ...]]:
+    def _read(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        def select(cursor: Any) -> list[tuple[Any, ...]]:
             cursor.execute(query, values)
             return list(cursor.fetchall())
 
@@ -209,25 +222,28 @@ class EncryptedTrackerStore(TrackerStore):
 
     def _within(self, work: Callable[[Any], Result]) -> Result:
         """Run in one transaction; a connection that was found dead before anything was sent is replaced once."""
-        for attempt in (1, 2):
-            fresh = self._connection is None
-            connection = self._connection if self._connection is not None else self._connect()
+        while True:
+            reused = self._connection is not None
+            connection = self._connection if reused else self._connect()
+            reached = False
             try:
                 with connection, connection.cursor() as cursor:
                     cursor.execute("SELECT 1")
-                    alive = True
+                    reached = True
                     return work(cursor)
             except psycopg2.Error:
                 if connection.closed:
                     self._connection = None
-                    if attempt == 1 and not fresh and not locals().get("alive"):
+                    if reused and not reached:
                         continue
                 raise
-        raise AssertionError("unreachable")
 
     def _connect(self) -> Any:
         connection = psycopg2.connect(
-            self._dsn, connect_timeout=3, application_name="itp-engine", options="-c statement_timeout=5000"
+            self._dsn,
+            connect_timeout=3,
+            application_name="itp-engine",
+            options="-c statement_timeout=5000",
         )
         try:
             with connection, connection.cursor() as cursor:
