@@ -4,7 +4,6 @@ It is what a new installation starts from; after the first import the database i
 follow the clinical brief's list of topics; every topic names its sources by the codes of `data/faq/sources.yml`.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date
@@ -150,7 +149,7 @@ def _read[T](path: Path, shape: TypeAdapter[T]) -> T:
     except FileNotFoundError:
         raise BaselineError(f"{path.name} is missing") from None
     except yaml.YAMLError as error:
-        raise BaselineError(f"{path.name} is not YAML: {re.sub(r'\s+', ' ', str(error))}") from None
+        raise BaselineError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise BaselineError(f"{path.name}: {wrong}") from None
