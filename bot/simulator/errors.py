@@ -78,7 +78,7 @@ class Refused(Exception):
 
     def __init__(self, code: int, detail: str = "", **more: object) -> None:
         self.code = code
-        self.message = f"{ERRMSG.get(code, 'error')}{' ' + detail if detail else ''}"
+        self.message = " ".join(part for part in (ERRMSG.get(code, ""), detail) if part)
         self.more = more
         super().__init__(f"{code} {self.message}")
 

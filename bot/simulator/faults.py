@@ -101,7 +101,14 @@ class Faults:
         Raises:
             ValueError: an unknown name or a wrong type, named.
         """
-        known = {*_PUSH, "delay_seconds", "template_status", "snapshot_users", "api", "clear"}
+        known = {
+            *_PUSH,
+            "delay_seconds",
+            "template_status",
+            "snapshot_users",
+            "api",
+            "clear",
+        }
         if unknown := set(wish) - known:
             raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
         if wish.get("clear"):

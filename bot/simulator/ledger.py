@@ -10,7 +10,14 @@ from enum import StrEnum
 from typing import Any
 
 KEPT = 5000
-_SECRET = {"access_token", "secret", "appsecret", "code", "refresh_token", "component_access_token"}
+_SECRET = {
+    "access_token",
+    "secret",
+    "appsecret",
+    "code",
+    "refresh_token",
+    "component_access_token",
+}
 
 
 class Direction(StrEnum):
@@ -48,7 +55,11 @@ class Entry:
 
     def as_json(self) -> dict[str, Any]:
         """The entry as the control API gives it."""
-        return asdict(self) | {"at": self.at.isoformat(), "real_at": self.real_at.isoformat(), "failed": self.failed}
+        return asdict(self) | {
+            "at": self.at.isoformat(),
+            "real_at": self.real_at.isoformat(),
+            "failed": self.failed,
+        }
 
 
 @dataclass
@@ -74,7 +85,11 @@ class Ledger:
         return len(self.entries)
 
     def of(
-        self, *, path: str | None = None, phone: str | None = None, direction: Direction | None = None
+        self,
+        *,
+        path: str | None = None,
+        phone: str | None = None,
+        direction: Direction | None = None,
     ) -> list[Entry]:
         """Entries of a path, a phone (its name) and a direction."""
         return [

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
-_ANCHOR = re.compile(r"<a\s+[^>]*?href\s*=\s*(?:\"([^\"]*)\"|'([^']*)')[^>]*>(.*?)</a>", re.IGNORECASE | re.DOTALL)
+_ANCHOR = re.compile(
+    r"<a\s+[^>]*?href\s*=\s*(?:\"([^\"]*)\"|'([^']*)')[^>]*>(.*?)</a>",
+    re.IGNORECASE | re.DOTALL,
+)
 _BARE = re.compile(r"https?://[^\s<>\"'，。；！？、）】」]+")
 
 
@@ -34,7 +37,13 @@ def segments(text: str) -> list[Segment]:
     at = 0
     for match in _ANCHOR.finditer(text):
         found += _plain(text[at : match.start()])
-        found.append(_anchor(unescape(match[1] if match[1] is not None else match[2]), match[3], match[0]))
+        found.append(
+            _anchor(
+                unescape(match[1] if match[1] is not None else match[2]),
+                match[3],
+                match[0],
+            )
+        )
         at = match.end()
     return [s for s in found + _plain(text[at:]) if s.text]
 

@@ -1,0 +1,1 @@
+"""WeChat's API hosts: one endpoint a path, refused as WeChat refuses."""

@@ -1,0 +1,1 @@
+"""The phone page, the page of calls, and what keeps them live."""
