@@ -7,11 +7,11 @@ so that a cause worked on twice owes once. Each row ends in one named state; not
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Sequence, UniqueConstraint, func, select, text, update
+from sqlalchemy import BigInteger, Index, Sequence, UniqueConstraint, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -176,10 +176,13 @@ async def unpark(session: AsyncSession, account_id: uuid.UUID) -> None:
     await session.execute(statement.values(state=State.PENDING, not_before=None, reason=None))
 
 
-async def sent_since(session: AsyncSession, account_id: uuid.UUID, since: datetime) -> int:
-    """How many active messages used the window that opened at `since` (a doubtful one counts)."""
+async def sent_lately(session: AsyncSession, account_id: uuid.UUID, *, but: uuid.UUID) -> list[datetime]:
+    """When active messages went to the account in the last two days (a doubtful one counts), this row left out."""
     spent = (State.SENT_ACTIVE, State.MAYBE_SENT, State.SENDING)
-    statement = select(func.count()).where(
-        Outbox.account_id == account_id, Outbox.state.in_(spent), Outbox.sent_at >= since
+    statement = select(Outbox.sent_at).where(
+        Outbox.account_id == account_id,
+        Outbox.state.in_(spent),
+        Outbox.sent_at > clock.now() - timedelta(hours=48),
+        Outbox.id != but,
     )
-    return int(await session.scalar(statement) or 0)
+    return [moment for moment in await session.scalars(statement) if moment is not None]

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text, update
 from structlog.contextvars import bound_contextvars
 
 from bot import clock
-from bot.outbox.rows import Content, Kind, Outbox, State, content_of, sent_since
+from bot.outbox.rows import Content, Kind, Outbox, State, content_of, sent_lately
 from bot.store.accounts import Account
 from bot.store.database import Database
 
@@ -57,12 +57,12 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Whom to send to and what windows they opened. `used`: active messages since the newer of both."""
+    """Whom to send to, what they did lately, and when active messages were sent to them since."""
 
     openid: str
     wrote_at: datetime | None
     tapped_at: datetime | None
-    used: int
+    sent: list[datetime]
     by_doctor: bool
 
 
@@ -75,13 +75,18 @@ class Transport(Protocol):
     def window_open(self, receiver: Receiver, now: datetime) -> bool:
         """Whether an active message may be sent now."""
 
-    async def send_text(self, receiver: Receiver, content: str, link: str | None) -> Result:
-        """An active message."""
+    async def send_text(self, receiver: Receiver, content: str, link: str | None) -> str:
+        """An active message; returns a `Result`'s word, as do the others."""
 
-    async def send_template(self, receiver: Receiver, kind: str, fields: dict[str, str], link: str, key: str) -> Result:
-        """A template message; `key` makes a repetition harmless. REFUSED when no template is configured."""
+    async def send_template(
+        self, receiver: Receiver, kind: str, fields: dict[str, str], link: str, key: str
+    ) -> tuple[str, str | None]:
+        """A template message; `key` makes a repetition harmless. Refused when no template is configured.
 
-    async def send_alert(self, fields: dict[str, str], link: str | None, key: str) -> Result:
+        Returns the word and WeChat's id of the message.
+        """
+
+    async def send_alert(self, fields: dict[str, str], link: str | None, key: str) -> str:
         """An alert through the SMS or voice gateway."""
 
 
@@ -129,14 +134,11 @@ class Sender:
             content = content_of(row, account, session)
             receiver = None
             if account is not None:
-                opened = max(filter(None, (account.wrote_at, account.tapped_at)), default=None)
-                # The row itself is already counted as being sent.
-                used = await sent_since(session, account.id, opened) - 1 if opened else 0
                 receiver = Receiver(
                     account.openid(session.info["vault"]),
                     account.wrote_at,
                     account.tapped_at,
-                    max(used, 0),
+                    await sent_lately(session, account.id, but=row.id),
                     by_doctor=row.kind is Kind.DOCTOR_ANSWER,
                 )
             following = account is None or account.following
@@ -153,23 +155,35 @@ class Sender:
     ) -> tuple[State, str | None]:
         key = str(row.id)
         if receiver is None:
-            return _ending(await self._transport.send_alert(content.fields or {}, row.link, key), State.SENT_ACTIVE)
+            result = Result(await self._transport.send_alert(content.fields or {}, row.link, key))
+            return _ending(result, State.SENT_ACTIVE)
         if not following:
             return State.FAILED, "not_following"
-        tried_template: Result | None = None
-        if row.kind in _TEMPLATE_FIRST and content.fields and row.link:
-            tried_template = await self._transport.send_template(receiver, row.kind, content.fields, row.link, key)
-            if tried_template is not Result.REFUSED:
-                return _ending(tried_template, State.SENT_TEMPLATE)
+        template_first = row.kind in _TEMPLATE_FIRST
+        if template_first and (ending := await self._by_template(row, receiver, content)) is not None:
+            return ending
         if self._transport.window_open(receiver, clock.now()):
-            result = await self._transport.send_text(receiver, content.text, row.link)
+            result = Result(await self._transport.send_text(receiver, content.text, row.link))
             if result is not Result.WINDOW_CLOSED:
                 return _ending(result, State.SENT_ACTIVE)
-        if tried_template is None and content.fields and row.link:
-            result = await self._transport.send_template(receiver, row.kind, content.fields, row.link, key)
-            if result is not Result.REFUSED:
-                return _ending(result, State.SENT_TEMPLATE)
+        if not template_first and (ending := await self._by_template(row, receiver, content)) is not None:
+            return ending
         return State.PARKED, "window_closed"
+
+    async def _by_template(self, row: Outbox, receiver: Receiver, content: Content) -> tuple[State, str | None] | None:
+        """The ending of a template attempt, or None when there is no template for this row."""
+        if not content.fields or not row.link:
+            return None
+        word, template_msg_id = await self._transport.send_template(
+            receiver, row.kind, content.fields, row.link, str(row.id)
+        )
+        if (result := Result(word)) is Result.REFUSED:
+            return None
+        if template_msg_id is not None:
+            async with self._database.connection() as connection:
+                statement = update(Outbox).where(Outbox.id == row.id)
+                await connection.execute(statement.values(template_msg_id=template_msg_id))
+        return _ending(result, State.SENT_TEMPLATE)
 
     async def _conclude(self, row: Outbox, state: State, reason: str | None) -> None:
         async with self._database.transaction() as session:

@@ -1,9 +1,10 @@
 """An account: one WeChat user of ours.
 
 An account is not a person. Whose record it may tell about stands in `care.patients` (`acts_for`); here is what the
-protocol and the lanes need: how to reach it, its data key, its conversation with the engine, who holds that conversation.
+protocol and the lanes need: how to reach it, its data key, its conversation with the engine, and who holds that.
 """
 
+import json
 import uuid
 from datetime import datetime
 from enum import StrEnum
@@ -47,6 +48,8 @@ class Account(Base):
     tapped_at: Mapped[datetime | None]
     as_patient_until: Mapped[datetime | None]
     abuse_marked_at: Mapped[datetime | None]
+    choices_sealed: Mapped[bytes | None]
+    asking_doctor_since: Mapped[datetime | None]
 
     def key(self, vault: Vault) -> Key:
         """The account's data key."""
@@ -55,6 +58,19 @@ class Account(Base):
     def openid(self, vault: Vault) -> str:
         """The WeChat id to send to. Never log it."""
         return self.key(vault).unseal(self.openid_sealed, "account", "openid", self.id)
+
+    def offer(self, vault: Vault, choices: list[str]) -> None:
+        """Remember numbered choices, so that a typed number means the line it stands before."""
+        packed = json.dumps(choices, ensure_ascii=False)
+        self.choices_sealed = self.key(vault).seal(packed, "account", "choices", self.id) if choices else None
+
+    def chosen(self, vault: Vault, typed: str) -> str | None:
+        """The choice that a typed number means, or None."""
+        number = typed.strip().rstrip("。.、")
+        if self.choices_sealed is None or not number.isdecimal() or len(number) > 1:
+            return None
+        choices: list[str] = json.loads(self.key(vault).unseal(self.choices_sealed, "account", "choices", self.id))
+        return choices[int(number) - 1] if 0 < int(number) <= len(choices) else None
 
 
 def blind_openid(vault: Vault, openid: str) -> bytes:

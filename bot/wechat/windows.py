@@ -48,6 +48,16 @@ def grant_of(inbound: Inbound, *, at: datetime) -> Grant | None:
     return Grant(at, *(_TAP if inbound.menu_id else _MESSAGE))
 
 
+def message_grant(at: datetime) -> Grant:
+    """What a message of the person's own allowed."""
+    return Grant(at, *_MESSAGE)
+
+
+def tap_grant(at: datetime) -> Grant:
+    """What a tap on the menu, a follow or a scan allowed."""
+    return Grant(at, *_TAP)
+
+
 def allowance(
     grants: Iterable[Grant],
     used: Iterable[datetime],

@@ -42,6 +42,8 @@ def upgrade() -> None:
         sa.Column("tapped_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("as_patient_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("abuse_marked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("choices_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("asking_doctor_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("openid_blind", name=op.f("uq_account_openid_blind")),
     )

@@ -1,0 +1,1 @@
+"""Custom actions: slots in, one use case, an utterance out. No rules and no SQL live here."""

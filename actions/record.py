@@ -1,0 +1,92 @@
+"""Recording what a patient tells, correcting it, and showing it."""
+
+from typing import Any
+
+from rasa_sdk import Action, Tracker
+from rasa_sdk.executor import CollectingDispatcher
+
+from bot import clock
+from bot.care import records
+from bot.care.told import Report, confirm, correct, record_told
+from bot.dialogue import phrases
+from bot.dialogue.turn import current_turn
+from bot.language.counts import format_count
+
+
+class ActionRecordReport(Action):  # type: ignore[misc]
+    """Counts told in a sentence, or the answer to a doubt about one that was told before."""
+
+    def name(self) -> str:
+        return "action_record_report"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        turn = current_turn()
+        if turn.person is None:
+            dispatcher.utter_message(text=phrases.NEED_CONSENT, buttons=[{"title": phrases.CONSENT, "payload": ""}])
+            return []
+        text = str(tracker.latest_message.get("text") or "")
+        pending = tracker.get_slot("pending_report")
+        if pending:
+            report = await confirm(turn.session, turn.person, str(pending), text, cause=turn.cause)
+        else:
+            report = await record_told(turn.session, turn.person, text, cause=turn.cause)
+        dispatcher.utter_message(
+            text=_said(report), buttons=[{"title": t, "payload": t} for t in report.choices] or None
+        )
+        return [{"event": "slot", "name": "pending_report", "value": report.pending}]
+
+
+class ActionCorrectReport(Action):  # type: ignore[misc]
+    """「打错了，是82」: the last count is withdrawn, the right one stored."""
+
+    def name(self) -> str:
+        return "action_correct_report"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        turn = current_turn()
+        if turn.person is None:
+            dispatcher.utter_message(text=phrases.NEED_CONSENT, buttons=[{"title": phrases.CONSENT, "payload": ""}])
+            return []
+        text = str(tracker.latest_message.get("text") or "")
+        corrected = await correct(turn.session, turn.person, text, cause=turn.cause)
+        if corrected is None:
+            dispatcher.utter_message(text=phrases.CORRECT_WHAT)
+        else:
+            dispatcher.utter_message(text=phrases.CORRECTED.format(was=corrected.was, now=corrected.now))
+        return [{"event": "slot", "name": "pending_report", "value": None}]
+
+
+class ActionShowRecord(Action):  # type: ignore[misc]
+    """The last counts, as a short list."""
+
+    def name(self) -> str:
+        return "action_show_record"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        turn = current_turn()
+        if turn.person is None:
+            dispatcher.utter_message(text=phrases.NEED_CONSENT, buttons=[{"title": phrases.CONSENT, "payload": ""}])
+            return []
+        counts = await records.counts(turn.session, turn.person.id)
+        if not counts:
+            dispatcher.utter_message(text=phrases.NO_COUNTS)
+            return []
+        lines = [f"{count.taken_on:%m月%d日} {format_count(count.value)}" for count in counts[-5:]]
+        dispatcher.utter_message(text="\n".join([phrases.YOUR_COUNTS, *lines, phrases.see_record()]))
+        return []
+
+
+def _said(report: Report) -> str:
+    if report.doubt:
+        return report.doubt
+    if not report.counts:
+        return phrases.NOTHING_TO_RECORD
+    day = phrases.day_of(report.counts[0].taken_on, clock.today())
+    told = "、".join(format_count(count.value or 0) for count in report.counts)
+    return phrases.RECORDED.format(counts=told, day=day)

@@ -1,0 +1,65 @@
+"""Events of WeChat: following, leaving, menu taps, scans, and what became of a template."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.care.patients import has_consented
+from bot.dialogue import phrases
+from bot.dialogue.welcome import welcome
+from bot.inbox.messages import Message
+from bot.outbox import choices
+from bot.outbox.rows import Outbox, State, unpark
+from bot.store import audit
+from bot.store.accounts import Account
+
+
+async def handle_event(session: AsyncSession, message: Message, account: Account, body: dict[str, Any]) -> str | None:
+    """Do what an event asks for; what the person is told, or None."""
+    match message.event:
+        case "subscribe":
+            await unpark(session, account.id)
+            consented = await has_consented(session, account.id)
+            return choices.offer(session, account, welcome().greeting, [] if consented else [phrases.CONSENT])
+        case "unsubscribe":
+            await _left(session, account)
+        case "templatesendjobfinish":
+            await _template_finished(session, body)
+        case "click":
+            return _menu(session, account, str(body.get("event_key", "")))
+    return None
+
+
+async def _left(session: AsyncSession, account: Account) -> None:
+    """What is still owed cannot be delivered; it ends as such, and doctors see it on their page."""
+    owed = select(Outbox).where(Outbox.account_id == account.id, Outbox.state.in_((State.PENDING, State.PARKED)))
+    for row in await session.scalars(owed.with_for_update(skip_locked=True)):
+        row.state, row.reason = State.FAILED, "not_following"
+    audit.record(
+        session, "unfollowed", actor_kind="patient", actor_id=account.id, subject_kind="account", subject_id=account.id
+    )
+
+
+async def _template_finished(session: AsyncSession, body: dict[str, Any]) -> None:
+    row = await session.scalar(
+        select(Outbox).where(Outbox.template_msg_id == str(body.get("template_msg_id", ""))).with_for_update()
+    )
+    if row is None:
+        return
+    status = str(body.get("template_status", ""))
+    row.reason = "delivered" if status == "success" else status[:60]
+    if status != "success" and row.state is State.SENT_TEMPLATE:
+        row.state = State.FAILED
+
+
+def _menu(session: AsyncSession, account: Account, key: str) -> str | None:
+    match key:
+        case "ask_doctor":
+            return "请把想问医生的话打成一句发给我，我会转给值班医生。很急请先拨打120。"
+        case "help":
+            return welcome().help
+        case "consent":
+            return choices.offer(session, account, welcome().greeting, [phrases.CONSENT])
+        case _:
+            return None
