@@ -1,0 +1,280 @@
+"""One reading of a message: what is said in it, and of each thing said whether it is said of here and now.
+
+A phrase found in a text may be denied, past, supposed, somebody else's, a figure of speech or over already. The rules are
+R2 to R9 of the clinical rules for firing; where they leave room, a phrase is taken as present.
+"""
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from enum import Enum
+
+from bot.care.triage.rulebook import Rulebook
+
+Span = tuple[int, int]
+
+
+class Said(Enum):
+    """How a thing is said."""
+
+    PRESENT = "present"
+    RESOLVED = "resolved"
+    DENIED = "denied"
+    PAST = "past"
+    SUPPOSED = "supposed"
+    OTHERS = "others"
+    FIGURE = "figure"
+
+
+_SENTENCE_END = "。!?\n"
+_CLAUSE_END = frozenset("。!?\n,;: …")
+_LINK = re.compile(r"[、和及与或跟]|以及|或者|或是|还有|也没有?|并且")
+_ADDS_WEIGHT = re.compile(r"[了得很]|特别|厉害|非常|越来越|不止|不停")
+_DENIED_AFTER = re.compile(
+    r"(?:倒|也|都|已经|现在|暂时|目前|还|就|倒是|是|真的|一点|一点都|从来|从){0,3}"
+    r"(?:(?:没有|没(?!有)|未|无)(?=[,。!?;\n 的过]|$)|没有?(?:流|出|发生|出现|再|这[种个]|[痛疼吐黑红拉晕烧抽咳])|不(?:痛|疼|流|出血|吐|黑|红|拉|晕|烧|抽|咳|明显)(?![不才]))"
+)
+_QUESTION_END = re.compile(r"[吗么嘛]|\?|是真的|的可能|怎么预防|怎么办呢?$")
+_MAY = re.compile(r"(?:会|能|可以|容易|可能会|一定会?|就会|是否|都会|还会|也会|才会|才|算|是不是就?)(?:引起|导致|造成|出现|发生|变成|诱发|引发|有|得|突然|自发|继发|并发|自己|再|是|算){0,2}$")
+_GENERAL_AFTER = re.compile(
+    r"(?:的?(?:前兆|先兆|征兆|早期症状|症状有|表现有|原因有哪|风险|概率|几率|危险性|可能性|机会|发生率)|(?:有|是|会有)(?:什么|啥|哪些)(?:症状|表现|前兆|征兆|感觉|危害)|"
+    r"(?:怎么|如何|应该怎么)(?:预防|避免|识别|判断|急救|分辨|区分|鉴别)|(?:能|可以|会)?(?:传染|遗传)|才(?:需要|要|用)(?:去|看|打|急)|(?:就|才)(?:要|得|该|算|叫)|的时候(?:该|要|应该|怎么)|(?:怎么|如何)预防|是(?:指|什么意思)|指的是|的患者|的病人|的人(?:能|可|会|要))"
+)
+_OVER = re.compile(
+    r"(?:后来|现在|已经|今天|刚刚?|很快|自己|自行|就|马上|一会儿?|几分钟|也|都|五分钟|压了压|按了按|慢慢)*"
+    r"(?:不(?:流|疼|痛|出|吐|渗|红|烧|晕|咳)了|(?:止住|停住|停下来?|止血|好|消|退|没|缓解|恢复|干净|正常)了|好多了|自己停|停了|就停|自己好|才停|止住|退烧了|没事了|已经停)"
+)
+_HAPPENED = re.compile(r"^(?:了|血|得|起来|来)?过(?![来去度敏多程后头])")
+_HAPPENED_BEFORE = re.compile(r"[流出有生吐得患住做抽便晕咳拉起撞摔发切断]过(?:一次|两次|几次|好几次|大)?$")
+_STRONG_PAST = re.compile(r"时候|那时|当时|那次|那会|那年|当年|时$|期间")
+_WEAK_PAST = re.compile(r"之前|上次|上回|上个月|那次|原来|过去")
+_SINCE = re.compile(r"到现在|至今|一直到|还在|以来|后(?:一直|就)|开始(?:一直|就)?")
+
+
+class Reading:
+    """A message against a rulebook. `text` is normalised; offsets are into it. `soft` are places where one message ended and
+    the next began."""
+
+    def __init__(self, text: str, book: Rulebook) -> None:
+        self.book = book
+        self.text = book.typos.sub(lambda found: book.corrections[found.group()], text) if book.typos else text
+        self.found: defaultdict[int, list[Span]] = defaultdict(list)
+        self._scan()
+        self._marks()
+        self._said: dict[Span, Said] = {}
+
+    def spans(self, sense: int) -> list[Span]:
+        """Where a sense is found, whatever is said of it."""
+        return self.found.get(sense, [])
+
+    def said(self, span: Span) -> Said:
+        """How the thing at this span is said."""
+        known = self._said.get(span)
+        if known is None:
+            known = self._said[span] = self._judge(span)
+        return known
+
+    def sentence(self, at: int) -> Span:
+        """The sentence around an offset."""
+        number = bisect_right(self._ends, at)
+        start = self._ends[number - 1] if number else 0
+        end = self._ends[number] if number < len(self._ends) else len(self.text)
+        return (start, end)
+
+    def clause(self, at: int) -> Span:
+        """The clause around an offset: between two commas, blanks or words like 但是."""
+        number = bisect_right(self._breaks, at)
+        start = self._breaks[number - 1] if number else 0
+        end = self._breaks[number] if number < len(self._breaks) else len(self.text)
+        return (start, end)
+
+    # How the phrases are found.
+
+    def _scan(self) -> None:
+        text, starts, singles, found = self.text, self.book.starts, self.book.singles, self.found
+        for at in range(len(text)):
+            for sense in singles.get(text[at], ()):
+                found[sense].append((at, at + 1))
+            for literal, sense in starts.get(text[at : at + 2], ()):
+                if text.startswith(literal, at):
+                    found[sense].append((at, at + len(literal)))
+        masks = sorted(found.get(self.book.markers["masks"], ()))
+        if masks:
+            self._unmask(masks)
+        for made, first, gap, second in self.book.sequences:
+            if first not in found:
+                continue
+            if gap < 0:
+                found[made] = sorted({*found[made], *found[first]})
+                continue
+            after = found.get(second)
+            if not after:
+                continue
+            for start, end in list(found[first]):
+                for start2, end2 in after:
+                    if end <= start2 <= end + gap and not _breaks_sequence(text[end:start2]):
+                        found[made].append((start, end2))
+        for sense in [sense for sense, spans in found.items() if not spans]:
+            del found[sense]
+
+    def _unmask(self, masks: list[Span]) -> None:
+        inside = {at for start, end in masks for at in range(start + 1, end)}
+        heads = {start: end for start, end in masks}
+        for sense, spans in self.found.items():
+            if self.book.names[sense] == "@masks":
+                continue
+            self.found[sense] = [
+                (start, end) for start, end in spans if start not in inside and end >= heads.get(start, 0)
+            ]
+        for sense in [sense for sense, spans in self.found.items() if not spans]:
+            del self.found[sense]
+
+    def _marks(self) -> None:
+        text = self.text
+        hidden = self._marker("not_negation")
+        self._negators = [span for span in self._marker("negation") if not any(_inside(span, mask) for mask in hidden)]
+        self._past = self._marker("past")
+        self._present = self._marker("present")
+        self._if = self._marker("if")
+        calm = self._marker("not_fear")
+        self._fear = [span for span in self._marker("fear") if not any(_inside(span, mask) for mask in calm)]
+        self._others = self._marker("others")
+        self._own = self._marker("own")
+        self._idioms = self._marker("idioms")
+        self._fillers = {text[start:end] for start, end in self._marker("filler")}
+        self._ends = [at + 1 for at, char in enumerate(text) if char in _SENTENCE_END]
+        breaks = {at + 1 for at, char in enumerate(text) if char in _CLAUSE_END}
+        breaks |= {start for start, _ in self._marker("contrast")}
+        self._breaks = sorted(breaks)
+        starts: dict[int, int] = {}
+        for sense in self.book.symptoms:
+            for start, end in self.found.get(sense, ()):
+                if end > starts.get(start, -1):
+                    starts[start] = end
+        self._symptom_starts = starts
+        self._denied = self._denials() if self._negators else []
+
+    def _marker(self, name: str) -> list[Span]:
+        return sorted(self.found.get(self.book.markers[name], ()))
+
+    def _denials(self) -> list[Span]:
+        """The stretches of text that a negator denies (R2): the next symptom, and those joined to it."""
+        text, stretches = self.text, []
+        for start, end in self._negators:
+            if self._doubled(start):
+                continue
+            at, limit = end, self.clause(start)[1]
+            at = self._over_fillers(at, limit)
+            stop = self._symptom_starts.get(at)
+            if stop is None:
+                continue
+            first = at
+            while stop is not None:
+                at = stop
+                link = _LINK.match(text, at)
+                following = self._over_fillers(link.end() if link else at, limit)
+                stop = self._symptom_starts.get(following)
+                if stop is not None and not link and (following != at or _ADDS_WEIGHT.match(text, stop)):
+                    stop = None
+            stretches.append((first, at))
+        return stretches
+
+    def _doubled(self, start: int) -> bool:
+        """「不是没有头痛」「没有一天不流鼻血」「哪有不痛的」 assert what they seem to deny (R4)."""
+        return bool(re.search(r"(?:不是|并非|不能说|没有?一天|没有?哪天|没有?一次|哪有|哪能|怎么会|怎么能|无时无刻)$", self.text[max(0, start - 5) : start]))
+
+    def _over_fillers(self, at: int, limit: int) -> int:
+        moved = True
+        while moved and at < limit:
+            moved = False
+            if at in self._symptom_starts:
+                return at
+            for size in (4, 3, 2, 1):
+                if self.text[at : at + size] in self._fillers and at + size <= limit:
+                    at, moved = at + size, True
+                    break
+        return at
+
+    # What is said of them.
+
+    def _judge(self, span: Span) -> Said:
+        start, end = span
+        text = self.text
+        if any(idiom[0] < end and start < idiom[1] for idiom in self._idioms):
+            return Said.FIGURE
+        if any(first <= start and end <= last for first, last in self._denied):
+            return Said.DENIED
+        clause, sentence = self.clause(start), self.sentence(start)
+        after = text[end : end + 12]
+        if _DENIED_AFTER.match(after) and "才怪" not in after:
+            return Said.DENIED
+        if self._others_speak(start, sentence):
+            return Said.OTHERS
+        if self._supposed(span, clause, sentence):
+            return Said.SUPPOSED
+        if self._is_past(span, clause, sentence):
+            return Said.PAST
+        gap = re.match(r"[^。!?\n]{0,9}?" + _OVER.pattern, text[end : sentence[1]])
+        if gap and not re.search(r"没|还|又|药|激素|不(?!流|疼|痛|出|吐|渗|红|烧|晕|咳)", gap.group()[:-2]):
+            if not re.search(r"(?:但|可是|又|还)", text[end + gap.end() : end + gap.end() + 8]):
+                return Said.RESOLVED
+        return Said.PRESENT
+
+    def _others_speak(self, start: int, sentence: Span) -> bool:
+        before = [mark for mark in self._others if sentence[0] <= mark[0] < start]
+        if not before:
+            return False
+        return not any(mark[0] >= before[-1][1] + 1 and mark[0] <= start for mark in self._own)
+
+    def _supposed(self, span: Span, clause: Span, sentence: Span) -> bool:
+        start, end = span
+        text = self.text
+        now = [mark for mark in self._present if sentence[0] <= mark[0] < start]
+        for mark in self._if:
+            if sentence[0] <= mark[0] < start and not any(place[0] > mark[0] for place in now):
+                return True
+        if any(clause[0] <= mark[0] < start for mark in self._fear):
+            return True
+        rest = text[end : clause[1]]
+        if _GENERAL_AFTER.match(rest.lstrip("了的时后")):
+            return True
+        if _MAY.search(text[clause[0] : start]) and (_QUESTION_END.search(rest) or "?" in text[end : clause[1] + 1]):
+            return not any(mark[0] >= clause[0] for mark in now)
+        return False
+
+    def _is_past(self, span: Span, clause: Span, sentence: Span) -> bool:
+        start, end = span
+        text = self.text
+        marks = [(mark, False) for mark in self._past if sentence[0] <= mark[0] < start]
+        marks += [(mark, True) for mark in self._present if sentence[0] <= mark[0] < start]
+        last = max(marks, default=None)
+        present_here = any(clause[0] <= mark[0] < clause[1] for mark in self._present)
+        happened = _HAPPENED.match(text[end : end + 4]) or _HAPPENED_BEFORE.search(text[clause[0] : start])
+        if happened and not present_here:
+            return True
+        if text[end : end + 1] == "史" or re.match(r"(?:是|都是|那是)?(?:去年|前年|以前|小时候|好几年前|之前|上次)", text[end : end + 6]):
+            return True
+        if last is None or last[1]:
+            return False
+        mark = last[0]
+        if _SINCE.search(text[mark[1] : start]):
+            return False
+        if mark[0] >= clause[0]:
+            return not any(mark[1] <= place[0] < clause[1] for place in self._present)
+        # A past that was only told as background (「去年确诊ITP，」) does not reach into the next clause.
+        told = text[mark[0] : self.clause(mark[0])[1]]
+        carries = bool(_STRONG_PAST.search(told)) or any(mark[0] <= place < start for place in self._symptom_starts if place < clause[0])
+        return carries and not present_here
+
+    def weakly_past(self, span: Span) -> bool:
+        """Whether a past thing is past only by a word such as 上次, so that it is worth asking whether it is now (R10)."""
+        sentence = self.sentence(span[0])
+        return self.said(span) is Said.PAST and bool(_WEAK_PAST.search(self.text[sentence[0] : span[0]]))
+
+
+def _inside(span: Span, mask: Span) -> bool:
+    return mask[0] <= span[0] and span[1] <= mask[1]
+
+
+def _breaks_sequence(gap: str) -> bool:
+    return any(char in _CLAUSE_END or char in "没不无未、" for char in gap)
