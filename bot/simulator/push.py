@@ -103,7 +103,8 @@ class Pusher:
         return good
 
     async def push(self, phone: Phone, kind: str, inner: str, *, shows: bool = True) -> Outcome:
-        """Deliver one message or event; `inner` is the XML after MsgType. `shows`: a failure is told on the phone."""
+        """Deliver one message or event; `inner` is the XML after MsgType. `shows`: the answer, or that there is none, stands
+        on the phone; events that nobody caused by hand show nothing."""
         config = self.world.config
         xml = (
             f"<xml><ToUserName>{cdata(config.original_id)}</ToUserName><FromUserName>{cdata(phone.openid)}"
@@ -160,6 +161,8 @@ class Pusher:
         except BadReply as error:
             entry.note = outcome.reason = str(error)
             self._out_of_order(phone, outcome, shows=shows)
+        if not shows:
+            outcome.reply = None
         if outcome.reply and phone.follows_account:
             outcome.heard.append(phone.receive(outcome.reply))
         return outcome

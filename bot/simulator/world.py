@@ -78,9 +78,9 @@ class World:
 
     async def start(self) -> None:
         """Open connections, read the state file, begin to save it and to shake hands."""
+        restored = self.config.state_path is not None and state.load(self, self.config.state_path)
         self._http = aiohttp.ClientSession()
         if self.config.state_path is not None:
-            restored = state.load(self, self.config.state_path)
             self.spawn(self._save_now_and_then())
             if restored:
                 self.spawn(self._move_app_clock(patience=30.0))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +27,9 @@ APP_ID, APP_SECRET, TOKEN = "wxsimulated0000001", "an-app-secret-of-tests", "tok
 AES_KEY = base64.b64encode(bytes(range(32))).decode().rstrip("=")
 ACCOUNT = "gh_itpcompanion"
 TEMPLATE = Template(id="answer-template", title="有新的回复", content="回复医生：{{name1.DATA}}\n内容：{{thing2.DATA}}")
-PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 AMR = b"#!AMR\n" + bytes(64)
 
 
@@ -103,7 +106,10 @@ class Callback:
         response = web.Response(
             text=f'<html><body>who={who} agent={request.headers["User-Agent"]} <a href="{origin}/page">x</a></body></html>',
             content_type="text/html",
-            headers={"X-Frame-Options": "DENY", "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"},
+            headers={
+                "X-Frame-Options": "DENY",
+                "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+            },
         )
         if "who" in request.query:
             response.set_cookie("who", request.query["who"], httponly=True)
@@ -140,7 +146,9 @@ class WeChat:
     callback: Callback
     token: str = ""
 
-    async def call(self, path: str, body: Any = None, *, method: str = "", raw: bytes | None = None, **query: str) -> Any:
+    async def call(
+        self, path: str, body: Any = None, *, method: str = "", raw: bytes | None = None, **query: str
+    ) -> Any:
         """Call the API; a body makes it a POST."""
         data = raw if raw is not None else None if body is None else json.dumps(body, ensure_ascii=False).encode()
         query = {"access_token": self.token} | query
@@ -163,7 +171,7 @@ class WeChat:
 
     async def upload(self, kind: str, data: bytes, name: str = "file") -> Any:
         form = aiohttp.FormData()
-        form.add_field("media", data, filename=name)
+        form.add_field("media", io.BytesIO(data), filename=name)
         async with self.http.post(
             f"{self.url}/cgi-bin/media/upload", params={"access_token": self.token, "type": kind}, data=form
         ) as response:

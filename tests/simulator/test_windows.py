@@ -180,4 +180,4 @@ async def test_four_mass_messages_a_calendar_month(start: Start) -> None:
     images = {"filter": {"is_to_all": True}, "msgtype": "image", "images": {"media_ids": [media["media_id"]]}}
     assert await wechat.code("/cgi-bin/message/mass/sendall", images) == 0
     assert first.hears()[-1].media_id == media["media_id"]
-    assert ACCOUNT == finished["ToUserName"]
+    assert finished["ToUserName"] == ACCOUNT

@@ -42,10 +42,7 @@ def authorize(world: World, phone: Phone, query: dict[str, str]) -> str:
         time.time() + CODE_SECONDS,
         world.faults.snapshot_users,
     )
-    back = parse_qsl(target.query, keep_blank_values=True) + [
-        ("code", code),
-        ("state", query.get("state", "")),
-    ]
+    back = [*parse_qsl(target.query, keep_blank_values=True), ("code", code), ("state", query.get("state", ""))]
     return urlunsplit(target._replace(query=urlencode(back)))
 
 
