@@ -43,8 +43,8 @@ class Settings(BaseSettings):
     env: Env = Env.DEMO
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     host: str = "127.0.0.1"
-    internal_port: Annotated[int, Field(ge=1, le=65535)] = 8001
-    simulator_port: Annotated[int, Field(ge=1, le=65535)] = 8002
+    internal_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    simulator_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     public_url: AnyHttpUrl | None = None
     var_dir: Path = ROOT / "var"
 

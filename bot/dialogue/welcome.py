@@ -5,6 +5,7 @@ from functools import cache
 
 import yaml
 
+from bot.dialogue.phrases import page_url
 from bot.settings import ROOT
 
 
@@ -20,4 +21,5 @@ class Welcome:
 def welcome() -> Welcome:
     """Read once from `data/texts/welcome.yml`."""
     texts = yaml.safe_load((ROOT / "data" / "texts" / "welcome.yml").read_text("utf-8"))
-    return Welcome(greeting=texts["welcome"]["text"].strip(), help=texts["help"]["text"].strip())
+    link = f'<a href="{page_url()}/p/consent">{texts["welcome"]["link"]}</a>'
+    return Welcome(greeting=f"{texts['welcome']['text'].strip()}\n{link}", help=texts["help"]["text"].strip())

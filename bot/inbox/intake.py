@@ -60,7 +60,7 @@ returning id
 """)
 
 _SEEN = text("""
-select r.account_id, r.msg_id, r.message_id from received r
+select r.account_id, r.msg_id, r.message_id, r.received_at from received r
 join unnest(cast(:accounts as uuid[]), cast(:msg_ids as text[])) as t(account_id, msg_id)
   on r.account_id = t.account_id and r.msg_id = t.msg_id
 """)
@@ -161,15 +161,16 @@ class Intake:
                 "process": self._process_id,
             }
             fresh = {row.id for row in await connection.execute(_STORE, values)}
-            seen: dict[tuple[uuid.UUID, str], uuid.UUID] = {}
+            seen: dict[tuple[uuid.UUID, str], tuple[uuid.UUID, datetime]] = {}
             if len(fresh) < len(arrivals):
                 keys = {"accounts": values["accounts"], "msg_ids": values["msg_ids"]}
-                seen = {(row.account_id, row.msg_id): row.message_id for row in await connection.execute(_SEEN, keys)}
+                rows = await connection.execute(_SEEN, keys)
+                seen = {(row.account_id, row.msg_id): (row.message_id, row.received_at) for row in rows}
         self._remember(met)
         stored = []
         for arrival, account, message_id in zip(arrivals, accounts, ids, strict=True):
-            first = message_id if message_id in fresh else seen[account.id, arrival.msg_id]
-            stored.append(Stored(first, now, account.id, fresh=message_id in fresh))
+            first, at = (message_id, now) if message_id in fresh else seen[account.id, arrival.msg_id]
+            stored.append(Stored(first, at, account.id, fresh=message_id in fresh))
         return stored
 
     async def _account(

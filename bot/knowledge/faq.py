@@ -127,7 +127,7 @@ async def import_baseline(session: AsyncSession, *, approve_as: str | None = Non
                 id=topic.topic,
                 themes=list(topic.themes),
                 title=topic.title,
-                refuses=topic.answer_class == "N",
+                refuses=topic.refuses,
             )
         )
     await session.flush()
@@ -136,7 +136,7 @@ async def import_baseline(session: AsyncSession, *, approve_as: str | None = Non
             topic_id=topic.topic,
             number=1,
             state=RevisionState.PUBLISHED if approve_as else RevisionState.DRAFT,
-            short=topic.short,
+            short=topic.message,
             full=topic.full,
             sources=list(topic.sources),
             valid_until=topic.valid_until,

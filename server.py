@@ -1,0 +1,477 @@
+"""Wires everything and runs it: the one place that knows every part.
+
+Two listeners: the public one (callback, pages, health), and an internal one on loopback (actions for the engine,
+metrics, detailed readiness, the demo's clock). The service acknowledges from its first second; the engine joins later.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+import uvloop
+from aiohttp import web
+from prometheus_client import REGISTRY, generate_latest
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from bot import clock, demo, keys, logs, settings
+from bot.care.consultations import answering, ladder
+from bot.care.followups import course
+from bot.demo.simulator import SimulatorProcess
+from bot.dialogue import checkins, phrases, unreadable
+from bot.dialogue.conversation import Conversation
+from bot.dialogue.engine_client import EngineClient
+from bot.dialogue.engine_process import EngineOptions, EngineProcess
+from bot.dialogue.executor import LARGEST_BODY
+from bot.dialogue.executor import routes as action_routes
+from bot.dialogue.training import ensure_model
+from bot.dialogue.turn import Turns
+from bot.inbox.intake import Arrival, Intake
+from bot.inbox.lanes import Lanes
+from bot.inbox.messages import Message, Stage
+from bot.jobs import Ticks
+from bot.outbox.passive import PassiveReplies, Reply, release_dead_claims
+from bot.outbox.rows import READY
+from bot.outbox.sender import Sender
+from bot.settings import ROOT, Settings, SettingsRefused
+from bot.store import demo_clock, embedded, migrate
+from bot.store.channel import Channel
+from bot.store.database import Database
+from bot.store.vault import Vault
+from bot.web import pages
+from bot.wechat import callback
+from bot.wechat.client import WeChat
+from bot.wechat.delivery import Delivery
+from bot.wechat.envelope import Envelope
+from bot.wechat.messages import Inbound
+
+log = structlog.get_logger("server")
+
+_KEPT = timedelta(days=7)
+_WAITS_FOR_ANSWER = frozenset({"subscribe", "click", "scan"})
+_callback_metrics = callback.Metrics(REGISTRY)
+
+
+class PortTaken(Exception):
+    """A port is in use; says which, and which setting moves it."""
+
+
+class Service:
+    """The whole application in one process."""
+
+    def __init__(self, configured: Settings) -> None:
+        self.settings = configured
+        self.process_id = uuid.uuid4()
+        self.secrets = keys.load(configured)
+        self._closing = contextlib.AsyncExitStack()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.public_port = configured.port
+        self.internal_port = 0
+
+    # -- start -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bring everything up, the public listener as early as messages can be stored."""
+        chosen, secrets = self.settings, self.secrets
+        started = await asyncio.to_thread(
+            embedded.start,
+            var_dir=chosen.var_dir,
+            postgres=chosen.database_url is None,
+            valkey=chosen.redis_url is None,
+        )
+        self._closing.push_async_callback(asyncio.to_thread, started.stop)
+        self.database_url = started.database_url or _value(chosen.database_url)
+        self.redis_url = started.redis_url or _value(chosen.redis_url)
+        await migrate.upgrade(self.database_url)
+        self.database = Database(self.database_url, Vault.of(*secrets.data_keys), pool_size=20)
+        self._closing.push_async_callback(self.database.close)
+        self.channel = Channel(self.database_url)
+        await self.channel.open()
+        self._closing.push_async_callback(self.channel.close)
+        self.redis = Redis.from_url(self.redis_url)
+        self._closing.push_async_callback(self.redis.aclose)
+        if chosen.demo:
+            await demo_clock.follow(self.database, self.channel)
+            await demo.ensure(self.database, app_id=secrets.app_id)
+        phrases.set_page_url(chosen.page_url)
+        await self._wire()
+        await self._listen()
+        self._begin(self.sender.run(), "sender")
+        self._begin(self.channel.tend(), "channel")
+        self._begin(self._serve_engine(), "engine-start")
+        self.ticks.start()
+        await self.lanes.sweep()
+
+    async def _wire(self) -> None:
+        chosen, secrets = self.settings, self.secrets
+        self.simulator = SimulatorProcess(
+            port=chosen.simulator_port or _free_port(),
+            callback=f"http://127.0.0.1:{chosen.port}/wechat",
+            public_url=chosen.page_url,
+            state_dir=chosen.var_dir / "simulator",
+        )
+        api_url = self.simulator.url if chosen.simulated else str(chosen.wechat_api_url)
+        open_url = self.simulator.url if chosen.simulated else None
+        self.wechat = WeChat(secrets.app_id, secrets.app_secret, api_url, self.redis, open_url=open_url)
+        self._closing.push_async_callback(self.wechat.close)
+        gateway = f"{self.simulator.url}/gateway/alert" if chosen.simulated else _text(chosen.alert_webhook_url)
+        self.delivery = Delivery(
+            self.wechat, page_url=chosen.page_url, templates=_templates(chosen), gateway_url=gateway
+        )
+        self._closing.push_async_callback(self.delivery.close)
+        self.sender = Sender(self.database, self.delivery, self.process_id)
+        self.replies = PassiveReplies(self.database, self.process_id)
+        await self.replies.follow(self.channel)
+        await self.channel.listen(READY, lambda _: self.sender.wake())
+        self.engine_process: EngineProcess | None = None
+        urls = (chosen.engine_urls or "").split(",") if chosen.engine_urls else []
+        if not urls:
+            self.engine_port = _free_port()
+            urls = [f"http://127.0.0.1:{self.engine_port}"]
+        self.engine = EngineClient(urls, secret=secrets.engine_secret, token=secrets.engine_token)
+        self._closing.push_async_callback(self.engine.close)
+        self.steps = Conversation(self.database, self.engine, self.wechat, owed=self.sender.wake)
+        self.intake = Intake(self.database, self.process_id)
+        self.lanes = Lanes(self.database, self.channel, self.steps)
+        await self.channel.listen(checkins.IN_LANE, lambda account: self.lanes.wake(uuid.UUID(account)))
+        self.ticks = Ticks()
+        for seconds, name, tick in (
+            (1.0, "lanes", self.lanes.sweep),
+            (5.0, "ladder", self._tick_ladder),
+            (5.0, "followups", self._tick_followups),
+            (15.0, "unreadable", self._tick_unreadable),
+            (5.0, "claims", self._tick_claims),
+            (60.0, "idle", self._tick_idle),
+            (30.0, "measure", self.sender.measure),
+            (3600.0, "retention", self._tick_retention),
+        ):
+            self.ticks.every(seconds, name, tick)
+
+    async def _listen(self) -> None:
+        chosen = self.settings
+        internal = web.Application(client_max_size=LARGEST_BODY)
+        internal.add_routes(
+            action_routes(
+                "actions",
+                secret=self.secrets.action_secret,
+                around=Turns(self.database).around,
+                domain=ROOT / "domain.yml",
+            )
+        )
+        internal.add_routes([web.get("/metrics", _metrics), web.get("/readyz", self._readyz_detailed)])
+        if chosen.demo:
+            internal.add_routes([web.post("/demo/clock", self._move_clock)])
+        self.internal_port = await self._bind(internal, "127.0.0.1", chosen.internal_port or 0, "INTERNAL_PORT")
+        envelope = Envelope(
+            self.secrets.app_id,
+            self.secrets.token,
+            self.secrets.aes_key,
+            chosen.wechat_mode.value,
+            previous_aes_key=_value(chosen.wechat_aes_key_previous) or None,
+            max_age_seconds=chosen.wechat_max_age_seconds,
+        )
+        public = web.Application(client_max_size=25 * 2**20)
+        public.add_routes(callback.routes(envelope, self.receive, metrics=_callback_metrics))
+        public.add_routes([web.get("/healthz", _healthz), web.get("/readyz", self._readyz)])
+        if chosen.simulated:
+            public.add_routes([web.get("/phones", self._to_phones)])
+        pages.setup(public, database=self.database, channel=self.channel, settings=chosen, wechat_login=self.wechat)
+        self.public_port = await self._bind(public, chosen.host, chosen.port, "PORT")
+        if chosen.simulated:
+            credentials = {
+                "WECHAT_APP_ID": self.secrets.app_id,
+                "WECHAT_APP_SECRET": self.secrets.app_secret,
+                "WECHAT_TOKEN": self.secrets.token,
+                "WECHAT_AES_KEY": self.secrets.aes_key,
+                "WECHAT_MODE": chosen.wechat_mode.value,
+            }
+            clock_url = f"http://127.0.0.1:{self.internal_port}/demo/clock"
+            await self.simulator.start(credentials, demo.people(self.secrets.app_id), clock_url)
+            self._closing.push_async_callback(self.simulator.stop)
+
+    async def _bind(self, app: web.Application, host: str, port: int, setting: str) -> int:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, handle_signals=False)
+        await runner.setup()
+        self._closing.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, host, port, backlog=512)
+        try:
+            await site.start()
+        except OSError:
+            raise PortTaken(f"port {port} is in use: stop what uses it, or set {setting} to another one") from None
+        return int(runner.addresses[0][1])
+
+    async def _serve_engine(self) -> None:
+        """Train if needed and start the engine; the lanes drain once it is ready."""
+        chosen, secrets = self.settings, self.secrets
+        if chosen.engine_urls:
+            return
+        model = await ensure_model(chosen.engine_python, say=lambda line: log.info("training", line=line))
+        redis_url = await _redis_for_engine(self.redis, self.redis_url, secrets.engine_secret)
+        self.engine_process = EngineProcess(
+            EngineOptions(
+                python=chosen.engine_python,
+                root=ROOT,
+                model=model,
+                private_dir=chosen.var_dir / "engine",
+                database_url=await _role_for_engine(self.database, self.database_url, secrets.engine_secret),
+                redis_url=redis_url,
+                action_url=f"http://127.0.0.1:{self.internal_port}/actions/webhook",
+                action_secret=secrets.action_secret,
+                data_key=secrets.engine_data_key,
+                secret=secrets.engine_secret,
+                token=secrets.engine_token,
+                port=self.engine_port,
+                env=chosen.env.value,
+                demo_clock_dsn=_libpq(self.database_url) if chosen.demo else None,
+            )
+        )
+        self._closing.push_async_callback(self.engine_process.stop)
+        await self.engine_process.start()
+        while True:
+            await self.engine_process.wait_ready(3600)
+            await self.lanes.sweep()
+            await asyncio.sleep(5)
+            if await self.engine.ready():
+                return
+
+    def _begin(self, work: Awaitable[None], name: str) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception:
+                log.exception("service.part_failed", part=name)
+
+        self._tasks.append(asyncio.create_task(guarded(), name=name))
+
+    async def stop(self) -> None:
+        """Finish what is under way, then let everything go in the reverse order."""
+        self.ticks.stop()
+        await self.lanes.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._closing.aclose()
+
+    # -- a message ---------------------------------------------------------------------------------------------------
+
+    async def receive(self, inbound: Inbound, trace_id: str) -> Reply | None:
+        """Store, triage, take the lane, and wait for what can be answered in time."""
+        stored = await self.intake.store(_arrival(inbound, trace_id))
+        key = {"id": stored.message_id, "received_at": stored.received_at}
+        if stored.fresh:
+            try:
+                await self.steps.triage(Message(**key, account_id=stored.account_id, trace_id=trace_id))
+            except Exception as error:
+                # It is stored; the sweep triages it before anything else is done with it.
+                log.error("triage.postponed", error=type(error).__name__)
+        self.lanes.wake(stored.account_id)
+        if inbound.kind == "event" and inbound.event not in _WAITS_FOR_ANSWER:
+            return None
+        until = clock.real_now() + timedelta(seconds=4.0 if stored.fresh else 3.5)
+        return await self.replies.wait(stored.message_id, until=until, settled=lambda: self._settled(key))
+
+    async def _settled(self, key: dict[str, Any]) -> bool:
+        statement = "select stage from message where id = :id and received_at = :received_at"
+        async with self.database.connection() as connection:
+            stage = await connection.scalar(text(statement), key)
+        return stage in (Stage.DONE, Stage.HANDED_TO_HUMAN)
+
+    # -- ticks -------------------------------------------------------------------------------------------------------
+
+    async def _tick_ladder(self) -> None:
+        async with self.database.transaction() as session:
+            moved = await ladder.move_on_due(session, clock.now())
+        if moved:
+            self.sender.wake()
+
+    async def _tick_followups(self) -> None:
+        async with self.database.transaction() as session:
+            for asking in await course.tick(session, clock.now()):
+                await checkins.put_in_lane(session, asking)
+        self.sender.wake()
+
+    async def _tick_unreadable(self) -> None:
+        async with self.database.transaction() as session:
+            await unreadable.pass_on_silent(session, clock.now())
+
+    async def _tick_idle(self) -> None:
+        async with self.database.transaction() as session:
+            await answering.return_idle(session, clock.now())
+
+    async def _tick_claims(self) -> None:
+        await release_dead_claims(self.database)
+        await self.sender.recover()
+
+    async def _tick_retention(self) -> None:
+        async with self.database.connection() as connection:
+            await migrate.make_partitions(connection)
+            before = {"before": clock.now() - _KEPT}
+            await connection.execute(text("delete from received where received_at < :before"), before)
+            await connection.execute(text("delete from action_result where at < :before"), before)
+
+    # -- routes ------------------------------------------------------------------------------------------------------
+
+    async def _health(self) -> dict[str, bool]:
+        async def answers(check: Awaitable[Any]) -> bool:
+            try:
+                async with asyncio.timeout(2):
+                    return await check is not False
+            except Exception:
+                return False
+
+        database, redis, engine = await asyncio.gather(
+            answers(self.database.ping()), answers(self.redis.ping()), answers(self.engine.ready())
+        )
+        return {"database": database, "redis": redis, "engine": engine}
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        ready = all((await self._health()).values())
+        return web.Response(text="ready" if ready else "not ready", status=200 if ready else 503)
+
+    async def _readyz_detailed(self, _request: web.Request) -> web.Response:
+        health = await self._health()
+        return web.json_response(health, status=200 if all(health.values()) else 503)
+
+    async def _to_phones(self, _request: web.Request) -> web.Response:
+        raise web.HTTPFound(f"{self.simulator.url}/phones")
+
+    async def _move_clock(self, request: web.Request) -> web.Response:
+        moved = await request.json()
+        await demo_clock.move(self.database, float(moved["offset_seconds"]))
+        for name in ("ladder", "followups", "unreadable", "idle", "lanes"):
+            await self.ticks.now(name)
+        return web.json_response({"now": clock.now().isoformat()})
+
+
+def _arrival(inbound: Inbound, trace_id: str) -> Arrival:
+    body = {
+        "text": inbound.text,
+        "event_key": inbound.event_key,
+        "media_id": inbound.media_id,
+        "menu_id": inbound.menu_id,
+        "scene": inbound.scene,
+        "template_msg_id": inbound.template_msg_id,
+        "template_status": inbound.template_status,
+        "place": inbound.place,
+        "url": inbound.url,
+    }
+    event = inbound.event or ("menu_tap" if inbound.menu_id else None)
+    kept = {name: value for name, value in body.items() if value}
+    return Arrival(inbound.openid, inbound.msg_id, inbound.kind, event, kept, trace_id)
+
+
+async def _healthz(_request: web.Request) -> web.Response:
+    return web.Response(text="alive")
+
+
+async def _metrics(_request: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def _templates(chosen: Settings) -> dict[str, str]:
+    named = {
+        "alert": chosen.wechat_template_alert,
+        "doctor_answer": chosen.wechat_template_answer,
+        "invitation": chosen.wechat_template_checkin,
+    }
+    if chosen.simulated:
+        named = {**demo.TEMPLATES, **{kind: given for kind, given in named.items() if given}}
+    return {kind: given for kind, given in named.items() if given}
+
+
+async def _role_for_engine(database: Database, address: str, secret: str) -> str:
+    """A role that reaches the engine's schema and the demo's clock and nothing else, where we may make one."""
+    async with database.engine.connect() as connection:
+        may = await connection.scalar(
+            text("select rolcreaterole or rolsuper from pg_roles where rolname = current_user")
+        )
+    if not may:
+        return _libpq(address)
+    name = make_url(address).database
+    async with database.connection() as connection:
+        # Roles belong to the whole server: two databases on it must not make the same one at once.
+        await connection.execute(text("select pg_advisory_xact_lock(6039)"))
+        if not await connection.scalar(text("select 1 from pg_roles where rolname = 'itp_engine'")):
+            await connection.execute(text("create role itp_engine login"))
+        quoted = secret.replace("'", "''")
+        await connection.execute(text(f"alter role itp_engine password '{quoted}'"))
+        await connection.execute(text("create schema if not exists engine authorization itp_engine"))
+        await connection.execute(text(f'grant connect, create on database "{name}" to itp_engine'))
+        await connection.execute(text("grant usage on schema public to itp_engine"))
+        await connection.execute(text("grant select on demo_clock to itp_engine"))
+    url = make_url(address).set(drivername="postgresql", username="itp_engine", password=secret)
+    return url.render_as_string(hide_password=False)
+
+
+async def _redis_for_engine(redis: "Redis", address: str, secret: str) -> str:
+    """A Redis user that reaches the conversations' locks and nothing else, where we may make one."""
+    try:
+        await redis.execute_command(
+            "ACL", "SETUSER", "engine", "reset", "on", f">{secret}", "~lk:*", "+@all", "-@admin", "-@dangerous"
+        )
+    except Exception:
+        return address
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://engine:{secret}@{rest.rpartition('@')[2]}"
+
+
+def _libpq(address: str) -> str:
+    return make_url(address).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _value(secret: Any) -> str:
+    return secret.get_secret_value() if secret is not None else ""
+
+
+def _text(url: Any) -> str | None:
+    return str(url) if url is not None else None
+
+
+async def serve(configured: Settings) -> None:
+    """Run until told to stop."""
+    service = Service(configured)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stopping.set)
+    try:
+        await service.start()
+        say = f"ready to receive: {configured.page_url}/wechat"
+        if configured.simulated:
+            say += f"  ·  phones: {configured.page_url}/phones  ·  staff: {configured.page_url}/login"
+        print(say, flush=True)
+        await stopping.wait()
+    finally:
+        await service.stop()
+
+
+def main() -> int:
+    """Start; 2 with one sentence for each thing that is wrong."""
+    logs.configure(json=not sys.stderr.isatty())
+    try:
+        uvloop.run(serve(settings.read()))
+    except SettingsRefused as refused:
+        print(f"settings refused:\n{refused}", file=sys.stderr)
+        return 2
+    except (PortTaken, embedded.DiskFull) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
