@@ -201,6 +201,12 @@ def test_padding_outside_1_to_32_is_refused(last, wechat):
     assert reason(wechat.envelope(), *sealed_raw(wechat, bytes(plain))) == "padding"
 
 
+def test_padding_of_more_than_a_block_is_refused_though_its_bytes_agree(wechat):
+    plain = packed(wechat, wechat.xml(Content="你好").encode())
+    padding = 32 - len(plain) % 32 + 32
+    assert reason(wechat.envelope(), *sealed_raw(wechat, plain + bytes([padding]) * padding)) == "padding"
+
+
 def test_padding_bytes_that_differ_are_refused(wechat):
     plain = packed(wechat, wechat.xml(Content="你好").encode())
     plain += b" " * (-(len(plain) + 5) % 32)
