@@ -2,7 +2,8 @@
 
 With `WECHAT_CONTRACT_APP_ID`, `WECHAT_CONTRACT_APP_SECRET` and `WECHAT_CONTRACT_OPENID` (a follower) in the environment
 the same tests run against the real API. They only read. Run them by themselves, since other tests may reach no other
-machine: `WECHAT_CONTRACT_APP_ID=... pytest tests/simulator/test_contract.py --noconftest -p tests.simulator.conftest`.
+machine: `WECHAT_CONTRACT_APP_ID=... python -m pytest --noconftest -p tests.simulator.conftest
+tests/simulator/test_contract.py`.
 """
 
 from __future__ import annotations
@@ -55,8 +56,11 @@ async def target(request: pytest.FixtureRequest, start: Start) -> AsyncIterator[
             await lin.follows()
             made = Target(wechat.url, APP_ID, APP_SECRET, lin.openid, http)
         else:
-            names = ("APP_ID", "APP_SECRET", "OPENID")
-            made = Target("https://api.weixin.qq.com", *(os.environ[f"WECHAT_CONTRACT_{n}"] for n in names), http)
+            app_id, app_secret, openid = (
+                os.environ[f"WECHAT_CONTRACT_{name}"] for name in ("APP_ID", "APP_SECRET", "OPENID")
+            )
+            url = os.environ.get("WECHAT_CONTRACT_URL", "https://api.weixin.qq.com")
+            made = Target(url, app_id, app_secret, openid, http)
         made.token = (await made.post("/cgi-bin/stable_token", made.credentials()))["access_token"]
         yield made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,31 @@ import jinja2
 from aiohttp import web
 
 from bot.simulator.history import Message
+from bot.simulator.ledger import Entry
 from bot.simulator.richtext import segments
 
 HERE = Path(__file__).parent
 _SHANGHAI = ZoneInfo("Asia/Shanghai")
 _WEEKDAYS = "一二三四五六日"
 _GAP_SECONDS = 300
+_TAGS = re.compile(r"(?<!\]\])><(?!!)")
+_UNREAD = {
+    "access_token",
+    "appid",
+    "client_msg_id",
+    "color",
+    "grant_type",
+    "id",
+    "kf_account",
+    "media_id",
+    "msgtype",
+    "picurl",
+    "secret",
+    "template_id",
+    "touser",
+    "url",
+    "query",
+}
 _AVATARS = (
     "#4a7fb5",
     "#8a6fb0",
@@ -60,8 +80,32 @@ def pretty(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.replace("><", ">\n<")
+        return _TAGS.sub(">\n<", value)
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def gist(entry: Entry) -> str:
+    """What a call was about, in a few words."""
+    request = entry.request
+    if isinstance(request, str):
+        event, content, kind = (_tag(request, name) for name in ("Event", "Content", "MsgType"))
+        return content or " ".join(part for part in (event or kind, _tag(request, "EventKey")) if part)
+    body = request.get("body", request) if isinstance(request, dict) else None
+    return " ".join(_words(body)) if isinstance(body, dict) else ""
+
+
+def _tag(xml: str, name: str) -> str:
+    match = re.search(rf"<{name}>(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?</{name}>", xml, re.DOTALL)
+    return match[1] if match else ""
+
+
+def _words(value: Any) -> list[str]:
+    """Texts of a body that a person would read; ids and addresses have their place in the details."""
+    if isinstance(value, dict):
+        return [w for key, each in value.items() if key not in _UNREAD for w in _words(each)]
+    if isinstance(value, list):
+        return [w for each in value for w in _words(each)]
+    return [value] if isinstance(value, str) and value.strip() and value != "***" else []
 
 
 def timed(messages: list[Message], now: datetime, *, after: int = 0) -> list[tuple[str, Message]]:
@@ -83,7 +127,7 @@ _environment = jinja2.Environment(
     lstrip_blocks=True,
 )
 _environment.globals.update(segments=segments, avatar=avatar, said=said)
-_environment.filters.update(exact=exact, pretty=pretty)
+_environment.filters.update(exact=exact, pretty=pretty, gist=gist)
 
 
 def html(template: str, **values: Any) -> str:

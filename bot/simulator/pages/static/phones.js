@@ -301,7 +301,14 @@
     const wanted = new Date(`${event.target.at.value}:00+08:00`).getTime();
     turn({ advance_seconds: Math.round((wanted - (Date.now() + offset * 1000)) / 1000) });
   });
-  document.addEventListener("click", (event) => { if (!event.target.closest(".turn")) $(".turn").open = false; });
+  $(".turn").addEventListener("toggle", () => {
+    $("[data-goto]").at.value = shanghai.format(new Date(Date.now() + offset * 1000)).slice(0, 16).replace(" ", "T");
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(".turn")) $(".turn").open = false;
+    for (const sub of $$(".tab .sub")) if (!sub.parentElement.contains(event.target)) sub.hidden = true;
+    for (const more of $$("details.more[open]")) if (!more.contains(event.target)) more.open = false;
+  });
 
   one.addEventListener("change", narrow);
   narrow();
