@@ -6,6 +6,7 @@ Nothing is started before a test asks for it: tests of pure modules run without 
 import asyncio
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import sys
@@ -26,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from bot import clock
+from bot.setup import browser
 from bot.store import embedded, migrate
 from bot.store.database import Database, async_url
 from bot.store.vault import Vault
@@ -37,6 +39,7 @@ _ONE_AT_A_TIME = 0x7E57
 _LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
 
 _reached_outside: list[str] = []
+_without_browser = pytest.StashKey[list[str]]()
 
 
 class ReachedOutside(AssertionError):
@@ -59,6 +62,47 @@ def _only_loopback(event: str, arguments: tuple[Any, ...]) -> None:
 
 # An audit hook sees every socket of this process, whichever library opens it; it cannot be taken out again, nor need be.
 sys.addaudithook(_only_loopback)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rounds", type=int, default=1, help="how often each test that takes `kill_round` runs")
+    parser.addoption("--results", type=Path, help="where to write what became of each test, as JSON")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that kills asks for `kill_round`: once in `make test`, N times in `make test-kill N=50`."""
+    if "kill_round" in metafunc.fixturenames:
+        metafunc.parametrize("kill_round", range(metafunc.config.getoption("rounds")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a Chromium the browser tests cannot run; the summary says so loudly."""
+    browser_tests = [item for item in items if item.get_closest_marker("browser")]
+    if browser_tests and browser.find() is None:
+        config.stash[_without_browser] = [item.nodeid for item in browser_tests]
+        config.hook.pytest_deselected(items=browser_tests)
+        items[:] = [item for item in items if item not in browser_tests]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for name in config.stash.get(_without_browser, []):
+        terminalreporter.section("NO CHROMIUM: NOT RUN", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{name} (make browser, or set BROWSER_PATH)", red=True)
+    if (results := config.getoption("results")) is not None:
+        _write_results(terminalreporter.stats, results)
+
+
+def _write_results(stats: dict[str, list[Any]], path: Path) -> None:
+    """A list of {test, rounds, passed, failed}: one entry a test, however many its rounds."""
+    entries: dict[str, dict[str, Any]] = {}
+    for outcome in ("passed", "failed", "error"):
+        for report in stats.get(outcome, []):
+            name = report.nodeid.partition("[")[0]
+            entry = entries.setdefault(name, {"test": name, "rounds": 0, "passed": 0, "failed": 0})
+            entry["rounds"] += 1
+            entry["passed" if outcome == "passed" else "failed"] += 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(list(entries.values()), indent=1))
 
 
 @pytest.fixture(autouse=True)
