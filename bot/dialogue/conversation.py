@@ -228,7 +228,7 @@ class Conversation:
         verdict = reception.safe_triage(
             text, record=await reception.facts_of(session, writer.person), today=clock.today()
         )
-        advice = reception.advice_text(verdict.advice).text if verdict.advice else ""
+        advice = reception.advice_of(verdict.advice).text if verdict.advice else ""
         if not writer.consented:
             return choices.offer(session, writer.account, f"{advice}\n\n{phrases.NEED_CONSENT}", [phrases.CONSENT])
         level = Level.URGENT

@@ -199,7 +199,7 @@ class EngineProcess:
             start_new_session=True,
         )
         assert self._child.stdout is not None
-        self._reader = asyncio.create_task(_read(self._child.stdout), name="engine-output")
+        self._reader = asyncio.create_task(self._read(self._child.stdout), name="engine-output")
 
     def _environment(self) -> Mapping[str, str]:
         options = self.options
@@ -268,29 +268,32 @@ class EngineProcess:
                 await reader
         self._child = self._reader = None
 
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        """Hand the child's lines to our log; lines above 8 KB are dropped."""
+        pending = b""
+        too_long = False
+        while chunk := await stream.read(65536):
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                if line and not too_long and len(line) <= LONGEST_LINE:
+                    # Before it is ready nobody has written to it yet, so that what it prints holds nobody's words.
+                    _log_line(line, verbatim=self.state is State.STARTING)
+                too_long = False
+            if len(pending) > LONGEST_LINE:
+                pending, too_long = b"", True
 
-async def _read(stream: asyncio.StreamReader) -> None:
-    """Hand the child's lines to our log; lines above 8 KB are dropped."""
-    pending = b""
-    too_long = False
-    while chunk := await stream.read(65536):
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            if line and not too_long and len(line) <= LONGEST_LINE:
-                _log_line(line)
-            too_long = False
-        if len(pending) > LONGEST_LINE:
-            pending, too_long = b"", True
 
-
-def _log_line(line: bytes) -> None:
+def _log_line(line: bytes, *, verbatim: bool) -> None:
     try:
         entry = orjson.loads(line)
     except orjson.JSONDecodeError:
         entry = None
     if not isinstance(entry, dict):
-        # Not from our formatter (the interpreter itself, a library's print): only that it happened.
-        log.info("engine printed", bytes=len(line))
+        # Not from our formatter: the interpreter itself or a library's print.
+        if verbatim:
+            log.warning("engine printed", line=line.decode("utf-8", "replace")[:300])
+        else:
+            log.info("engine printed", bytes=len(line))
         return
     level = entry.pop("level", "info")
     event = str(entry.pop("event", ""))

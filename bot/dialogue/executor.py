@@ -143,7 +143,7 @@ def routes(
         except ActionExecutionRejection:
             # The engine reads `action_name` and lets another rule answer; without it, it fails.
             return _json({"error": "rejected", "action_name": name}, 400)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the engine must abort the turn
             log.error("action failed", action=name, error=_failure(error), trace=turn.trace_id)
             return _json({"error": "failed", "action_name": name}, 500)
         return _json({"events": result.events, "responses": result.responses}, 200)

@@ -1,16 +1,16 @@
 """The app's way into the engine.
 
 Rasa's REST channel is open to whoever reaches the port, answers 200 with an empty list after any error and knows no
-message ids. This one checks a secret, answers an error as an error with nothing saved, and under the conversation's lock
-first looks whether the message was answered before: then nothing runs and the same answer is given again.
+message ids. This one checks a secret, answers an error as an error with nothing saved, and under the conversation's
+lock first looks whether the message was answered before: then nothing runs and the same answer is given again.
 
     POST /webhooks/app/webhook  {sender, text, message_id, trace_id, metadata}
     POST /webhooks/app/trigger  {sender, intent, entities, slots, message_id, trace_id, metadata}
     200 {"messages": [{"text", "buttons", "custom", "image"}], "replayed": false}
     400 malformed · 401 secret · 409 {"error": "busy" | "form_open"} · 503 {"error": "turn_aborted"}
 
-An answer that is meant to be silent contains one message with `custom: {"silent": true}`; a turn that says nothing at all
-is aborted.
+An answer that is meant to be silent contains one message with `custom: {"silent": true}`; a turn that says nothing at
+all is aborted.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The demo's clock inside the engine: session expiry must move with it, tokens and locks must not.
 
-One row, `public.demo_clock(id = 1, offset_seconds)`, is read each second; only the two modules of Rasa that stamp events
-and judge a session's age see the shifted time.
+One row, `public.demo_clock(id = 1, offset_seconds)`, is read each second; only the two modules of Rasa that stamp
+events and judge a session's age see the shifted time.
 """
 
 import logging
@@ -18,7 +18,7 @@ _QUERY = "SELECT offset_seconds FROM public.demo_clock WHERE id = 1"
 
 
 class ShiftedTime:
-    """Stands for the module `time` in another module: `time()` is ahead by `offset` seconds, all else is the real one."""
+    """Stands for the module `time` in another module: `time()` is ahead by `offset` seconds, the rest is real."""
 
     def __init__(self) -> None:
         self.offset = 0.0

@@ -1,9 +1,10 @@
 """Keeps packages out of the engine's process that it imports but never needs.
 
 `rasa run` imports TensorFlow whatever config.yml says (the policies' featurisers pull it in), which costs 15 s and
-350 MB; it is not even installed here. Serving also imports connectors of other messengers, plotting and cloud storage. A
-finder placed before `import rasa` answers for those names with inert modules: any attribute of them is an empty class
-that can be subclassed, subscripted and used as a decorator, which is all that Rasa does with them at import time.
+350 MB; it is not even installed here. Serving also imports connectors of other messengers, plotting and cloud
+storage. A finder placed before `import rasa` answers for those names with inert modules: any attribute of them is an
+empty class that can be subclassed, subscripted and used as a decorator, which is all that Rasa does with them at
+import time.
 
 `install` must run before `rasa` is imported.
 """
@@ -40,7 +41,6 @@ UNUSED_WHEN_SERVING = frozenset(
         "joblib",
         "mattermostwrapper",
         "matplotlib",
-        "pykwalify",
         "pymongo",
         "questionary",
         "rocketchat_API",

@@ -1,9 +1,10 @@
 """What is changed inside Rasa 3.6.21, each with the fault it cures. Frozen version: another one is refused.
 
 Safety
-- A failing action aborts the turn unsaved. Rasa logs the error, drops the action's events, saves the turn as if the action
-  had run and answers nothing; in the middle of a form it closed the form.
+- A failing action aborts the turn unsaved. Rasa logs the error, drops the action's events, saves the turn as if the
+  action had run and answers nothing; in the middle of a form it closed the form.
 - The circuit breaker (ten actions in one turn) aborts as well, instead of saving a turn without an answer.
+- A session ends after 300 events as it does after its time: a turn's cost grows with the session.
 - The tracker store is used bare. Rasa wraps it so that a database error silently continues in memory and forgets forms.
 - A leading `/` is text. Rasa reads it as a command (`/restart`, `/EXTERNAL_checkin`) after all understanding.
 - Rasa's logging set-up is left out: it replaces ours, and at DEBUG prints what people write.
@@ -11,8 +12,8 @@ Safety
 Speed (measured: an action's turn 59 ms → 10 ms)
 - The constant schema of an action's answer is compiled once, and its error no longer quotes the answer.
 - An event's class is looked up in a cache.
-- One kept-alive HTTP session to the action server, 8 s a call; the payload holds the current turn and the last 40 events
-  instead of the whole session.
+- One kept-alive HTTP session to the action server, 8 s a call; the payload holds the current turn and the last 40
+  events instead of the whole session.
 - Events and slots are no longer deep-copied for debug lines that nobody prints; the graph runs without dask.
 """
 
@@ -22,7 +23,6 @@ import inspect
 import json
 import logging
 import os
-from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -30,6 +30,8 @@ import jsonschema
 import rasa
 import rasa.__main__
 import rasa.core.agent
+import rasa.core.run
+import rasa.core.utils
 from rasa.core import processor
 from rasa.core.actions.action import ActionExecutionRejection, RemoteAction
 from rasa.core.tracker_store import TrackerStore
@@ -41,10 +43,12 @@ from rasa.shared.core.events import ActionExecutionRejected, UserUttered
 from rasa.shared.exceptions import RasaException
 from rasa.shared.nlu.training_data.message import Message
 from rasa.utils import endpoints
+from sanic.log import LOGGING_CONFIG_DEFAULTS
 
 VERSION = "3.6.21"
 ACTION_SECONDS = float(os.environ.get("ENGINE_ACTION_SECONDS", "8"))
 EVENTS_SENT = 40
+LONGEST_SESSION = 300
 
 log = logging.getLogger("bot.engine")
 
@@ -72,6 +76,7 @@ def install(*, speed: bool = True, safety: bool = True) -> None:
     if safety:
         keep_the_store_bare()
         abort_failing_turns()
+        bound_the_session()
         read_slashes_as_text()
         keep_our_logging()
     if speed:
@@ -103,7 +108,7 @@ def keep_the_store_bare() -> None:
 
 
 def abort_failing_turns() -> None:
-    """Errors of actions and the circuit breaker leave the turn as an exception instead of being logged and forgotten."""
+    """Errors of actions and the circuit breaker leave the turn as an exception; Rasa logs and forgets them."""
 
     async def run_action(
         self: Any,
@@ -154,6 +159,18 @@ def abort_failing_turns() -> None:
     processor.MessageProcessor._run_prediction_loop = prediction_loop
 
 
+def bound_the_session() -> None:
+    """A session of 300 events is over, unless a form waits for an answer in it."""
+    by_time = processor.MessageProcessor._has_session_expired
+
+    def expired(self: Any, tracker: Any) -> bool:
+        if by_time(self, tracker):
+            return True
+        return len(tracker.events) > LONGEST_SESSION and tracker.active_loop_name is None
+
+    processor.MessageProcessor._has_session_expired = expired
+
+
 def read_slashes_as_text() -> None:
     """`RegexMessageHandler` runs after all understanding and would turn `/restart` into a command."""
 
@@ -165,8 +182,13 @@ def read_slashes_as_text() -> None:
 
 
 def keep_our_logging() -> None:
-    """Rasa's command line re-configures logging twice after our `quiet.install`."""
-    nothing: Callable[..., None] = lambda *args, **kwargs: None
+    """Rasa's command line sets up logging twice after our `quiet.install`, Sanic once more, with tokens in URLs."""
+    LOGGING_CONFIG_DEFAULTS.clear()
+    LOGGING_CONFIG_DEFAULTS.update(version=1, disable_existing_loggers=False)
+
+    def nothing(*args: Any, **kwargs: Any) -> None:
+        return None
+
     rasa.__main__.configure_structlog = nothing
     rasa.__main__.configure_logging_and_warnings = nothing
     rasa.utils.io.configure_colored_logging = nothing
@@ -264,6 +286,14 @@ def keep_the_action_session() -> None:
             call["domain"] = domain_as_dict(domain)
         return call
 
+    async def close(app: Any, loop: Any) -> None:
+        for _, session in list(_sessions.values()):
+            await session.close()
+        _sessions.clear()
+        await closed_by_rasa(app, loop)
+
+    closed_by_rasa = rasa.core.run.close_resources
+    rasa.core.run.close_resources = close
     endpoints.EndpointConfig.request = request
     RemoteAction._action_call_format = call_format
 

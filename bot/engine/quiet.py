@@ -1,9 +1,9 @@
 """Logs of the engine's process without patients' words.
 
-Rasa puts texts, slots and whole events into its log calls, and texts of failed requests into exceptions. So nothing is
-trusted: of structured entries only the event's name, plain numbers and a few named keys are kept; of classic entries the
-message shortened; of exceptions the chain of types and where they were raised, never what they say. One JSON object a
-line goes to stdout, where the supervisor reads it.
+Rasa puts texts, slots and whole events into its log calls, and texts of failed requests into exceptions. So nothing
+is trusted: of structured entries only the event's name, plain numbers and a few named keys are kept; of classic
+entries the message shortened; of exceptions the chain of types and where they were raised, never what they say. One
+JSON object a line goes to stdout, where the supervisor reads it.
 """
 
 import json
@@ -81,6 +81,9 @@ def install() -> None:
     root.setLevel(logging.INFO)
     for noisy in ("apscheduler", "asyncio", "sanic.access", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Rasa's own warnings can quote a message; libraries' deprecations concern nobody here.
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

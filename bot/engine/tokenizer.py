@@ -1,4 +1,4 @@
-"""The words of a message as Rasa's tokens, cut by the same jieba instance and lexicon as everywhere else in the product.
+"""The words of a message as Rasa's tokens, cut with the same jieba and lexicon as everywhere else in the product.
 
 Rasa's own JiebaTokenizer uses jieba's process-wide dictionary, where the words of an old model stay after a swap and a
 missing dictionary directory is silently no dictionary.

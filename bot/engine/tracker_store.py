@@ -1,11 +1,12 @@
 """Conversations in PostgreSQL, encrypted, and honest about failure.
 
-Differs from Rasa's SQLTrackerStore where that one loses or reveals things: event data is encrypted, names of intents and
-actions are not stored beside it, a message's id can be looked up, the current session is found by position instead of by
-clock, and two overlapping turns cannot both be saved (rasa.md: three of eight were lost). Nothing falls back to memory:
-a failing database fails the turn.
+Differs from Rasa's SQLTrackerStore where that one loses or reveals things: event data is encrypted, names of intents
+and actions are not stored beside it, a message's id can be looked up, the current session is found by position
+instead of by clock, and two overlapping turns cannot both be saved (with the stock lock and store three of eight were
+lost). Nothing falls back to memory: a failing database fails the turn.
 
-Calls are synchronous as Rasa's are; the engine serves one turn's step at a time on its loop, so one connection is enough.
+Calls are synchronous as Rasa's are; the engine serves one turn's step at a time on its loop, so one connection is
+enough.
 """
 
 import base64
@@ -142,7 +143,7 @@ class EncryptedTrackerStore(TrackerStore):
         sender_id = tracker.sender_id
         loaded = getattr(tracker, _STORED, None)
         if loaded is None:
-            # Not from this store (Rasa's own HTTP routes build trackers themselves): its session's rows are the known part.
+            # Not from this store: Rasa's own HTTP routes build trackers. The saved session is their known part.
             rows = self._read(_SESSION, s=sender_id)
             loaded = (len(rows), int(self._read(_LAST, s=sender_id)[0][0]))
         known, last = loaded

@@ -1,11 +1,13 @@
-"""What a person wants: intent, topic of a general question, platelet counts. One small linear model, numpy alone to serve.
+"""What a person wants: intent, topic of a general question, platelet counts. Small linear models, numpy alone to serve.
 
-Words (jieba with the medical lexicon) and character 1- to 3-grams, tf-idf, one logistic regression over all intents and
-all `faq/<topic>` examples. A topic's probability adds to `faq`, so that a question between two topics is still a
-question. Below the threshold the intent is `nlu_fallback`. The topic leaves as Rasa's `response_selector` output.
+Words (jieba with the medical lexicon), pairs of words and character 1- to 3-grams as tf-idf; one logistic regression
+over the intents, one over the topics of `faq`. Two steps, because one model over everything gave the dozens of small
+topics together more weight than any other intent: of 272 questions for the doctor it sent 93 to the FAQ, in two steps
+with classes weighted alike it is 49 (four-fold, docs/decisions/0002).
 
-Numbers are folded to one sign for the model (a count reads like any other count); their values are read by
-`bot.language.counts`. Measured for one message: about 1 ms.
+Where a general question and a question for the doctor are near, it is for the doctor (`caution`). Below `threshold` the
+intent is `nlu_fallback`. The topic leaves as Rasa's `response_selector` output. Numbers are folded to one sign for the
+models; their values are read by `bot.language.counts`.
 """
 
 import hashlib
@@ -29,10 +31,12 @@ from bot.language import counts, normal, words
 
 FALLBACK = "nlu_fallback"
 RETRIEVAL = "faq"
+FOR_THE_DOCTOR = "ask_doctor"
 _RANKED = 4
 _SHANGHAI = timezone(timedelta(hours=8))
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_FORMAT = 1
+_FORMAT = 2
+_ARRAYS = ("idf", "intent_weights", "intent_bias", "topic_weights", "topic_bias")
 
 State = dict[str, Any]
 
@@ -73,18 +77,22 @@ def vector(text: str, state: State) -> tuple[np.ndarray, np.ndarray]:
     return at, values / norm if norm else values
 
 
-def probabilities(text: str, state: State) -> np.ndarray:
-    """One probability a class, in the order of `state["classes"]`."""
+def probabilities(text: str, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """One probability an intent and one a topic, in the order of `state["intents"]` and `state["topics"]`."""
     columns, values = vector(text, state)
-    scores = state["bias"] + values @ state["weights"][columns] if len(columns) else state["bias"].copy()
-    exponents = np.exp(scores - scores.max())
-    return exponents / exponents.sum()
+    return _softmax(columns, values, state, "intent"), _softmax(columns, values, state, "topic")
+
+
+def _softmax(columns: np.ndarray, values: np.ndarray, state: State, which: str) -> np.ndarray:
+    bias = state[which + "_bias"]
+    scores = bias + values @ state[which + "_weights"][columns] if len(columns) else bias.copy()
+    exponents = np.exp(scores - scores.max()) if len(scores) else scores
+    return exponents / exponents.sum() if len(scores) else scores
 
 
 def fit(texts: Sequence[str], labels: Sequence[str], *, ngrams: Sequence[int], c: float) -> State:
-    """Train; scikit-learn is needed here alone."""
+    """Train on labels `intent` and `faq/topic`; scikit-learn is needed here alone."""
     from scipy.sparse import csr_matrix
-    from sklearn.linear_model import LogisticRegression
 
     documents = [features(text, ngrams) for text in texts]
     seen: dict[str, int] = {}
@@ -95,10 +103,7 @@ def fit(texts: Sequence[str], labels: Sequence[str], *, ngrams: Sequence[int], c
     names = sorted(name for name, times in seen.items() if times > 1 or name.startswith("w:"))
     state: State = {
         "vocabulary": {name: column for column, name in enumerate(names)},
-        "idf": np.asarray(
-            [np.log((1 + len(texts)) / (1 + seen[name])) + 1 for name in names],
-            dtype=np.float32,
-        ),
+        "idf": np.asarray([np.log((1 + len(texts)) / (1 + seen[name])) + 1 for name in names], dtype=np.float32),
         "ngrams": list(ngrams),
     }
     rows, columns, values = [], [], []
@@ -108,63 +113,58 @@ def fit(texts: Sequence[str], labels: Sequence[str], *, ngrams: Sequence[int], c
         columns += at.tolist()
         values += weights.tolist()
     matrix = csr_matrix((values, (rows, columns)), shape=(len(texts), len(names)), dtype=np.float64)
-    model = LogisticRegression(C=c, max_iter=300, solver="lbfgs", multi_class="multinomial", tol=1e-3)
-    model.fit(matrix, list(labels))
-    coefficients, bias = model.coef_, model.intercept_
-    if len(model.classes_) == 2:
-        coefficients, bias = (
-            np.vstack([-coefficients[0], coefficients[0]]),
-            np.asarray([-bias[0], bias[0]]),
-        )
-    state.update(
-        classes=[str(name) for name in model.classes_],
-        weights=np.ascontiguousarray(coefficients.T.astype(np.float32)),
-        bias=np.ascontiguousarray(bias.astype(np.float32)),
-    )
+    asked = [row for row, label in enumerate(labels) if label.startswith(RETRIEVAL + "/")]
+    _learn(state, "intent", matrix, [label.partition("/")[0] for label in labels], c)
+    _learn(state, "topic", matrix[asked], [labels[row] for row in asked], c)
     return state
 
 
-def judge(text: str, state: State, threshold: float) -> dict[str, Any]:
+def _learn(state: State, which: str, matrix: Any, labels: Sequence[str], c: float) -> None:
+    """Add `<which>s` (class names), `<which>_weights` (features x classes) and `<which>_bias`."""
+    from sklearn.linear_model import LogisticRegression
+
+    classes = sorted(set(labels))
+    weights = np.zeros((len(state["idf"]), len(classes)), dtype=np.float32)
+    bias = np.zeros(len(classes), dtype=np.float32)
+    if len(classes) > 1:
+        model = LogisticRegression(C=c, max_iter=300, multi_class="multinomial", class_weight="balanced", tol=1e-2)
+        model.fit(matrix, list(labels))
+        classes = [str(name) for name in model.classes_]
+        coefficients, intercepts = model.coef_, model.intercept_
+        if len(classes) == 2:
+            coefficients, intercepts = np.vstack([-coefficients[0], coefficients[0]]), np.r_[-intercepts, intercepts]
+        # scikit-learn's coefficients are Fortran-ordered; a row a feature is what serving gathers.
+        weights = np.ascontiguousarray(coefficients.T.astype(np.float32))
+        bias = np.ascontiguousarray(intercepts.astype(np.float32))
+    state[which + "s"] = classes
+    state[which + "_weights"] = weights
+    state[which + "_bias"] = bias
+
+
+def judge(text: str, state: State, threshold: float, caution: float) -> dict[str, Any]:
     """Intent, ranking and topics of a message as Rasa's message attributes."""
-    chances = probabilities(text, state)
-    intents: dict[str, float] = {}
-    topics: list[tuple[str, float]] = []
-    for name, chance in zip(state["classes"], chances.tolist()):
-        intent, _, topic = name.partition("/")
-        intents[intent] = intents.get(intent, 0.0) + chance
-        if topic:
-            topics.append((name, chance))
+    intents, topics = probabilities(text, state)
     ranking = [
         {"name": name, "confidence": round(chance, 4)}
-        for name, chance in sorted(intents.items(), key=lambda item: -item[1])[:_RANKED]
-    ]
-    if not ranking or ranking[0]["confidence"] < threshold:
-        best = ranking[0]["confidence"] if ranking else 0.0
+        for name, chance in sorted(zip(state["intents"], intents.tolist(), strict=True), key=lambda item: -item[1])
+    ][:_RANKED]
+    if ranking[0]["name"] == RETRIEVAL:
+        cautious = [entry for entry in ranking if entry["name"] == FOR_THE_DOCTOR and entry["confidence"] >= caution]
+        ranking = cautious + [entry for entry in ranking if entry not in cautious]
+    best = ranking[0]["confidence"]
+    if best < threshold:
         ranking.insert(0, {"name": FALLBACK, "confidence": round(1.0 - best, 4)})
     attributes = {"intent": ranking[0], "intent_ranking": ranking[:_RANKED]}
-    if topics:
-        attributes["response_selector"] = _selected(topics, intents[RETRIEVAL])
+    if len(topics):
+        attributes["response_selector"] = _selected(state["topics"], topics)
     return attributes
 
 
-def _selected(topics: list[tuple[str, float]], all_topics: float) -> dict[str, Any]:
-    best = sorted(topics, key=lambda item: -item[1])[:_RANKED]
-    ranking = [
-        {
-            "intent_response_key": name,
-            "confidence": round(chance / max(all_topics, 1e-9), 4),
-        }
-        for name, chance in best
-    ]
-    response = {
-        **ranking[0],
-        "responses": [],
-        "utter_action": "utter_" + ranking[0]["intent_response_key"],
-    }
-    return {
-        "all_retrieval_intents": [RETRIEVAL],
-        RETRIEVAL: {"response": response, "ranking": ranking},
-    }
+def _selected(names: Sequence[str], chances: np.ndarray) -> dict[str, Any]:
+    best = np.argsort(-chances)[:_RANKED]
+    ranking = [{"intent_response_key": names[at], "confidence": round(float(chances[at]), 4)} for at in best]
+    response = {**ranking[0], "responses": [], "utter_action": "utter_" + ranking[0]["intent_response_key"]}
+    return {"all_retrieval_intents": [RETRIEVAL], RETRIEVAL: {"response": response, "ranking": ranking}}
 
 
 def platelets(text: str) -> list[dict[str, Any]]:
@@ -192,7 +192,7 @@ def platelets(text: str) -> list[dict[str, Any]]:
     is_trainable=True,
 )
 class Understanding(GraphComponent, IntentClassifier):
-    """`- name: bot.engine.understanding.Understanding` in config.yml: `ngrams`, `threshold`, `C`."""
+    """`- name: bot.engine.understanding.Understanding` in config.yml: `ngrams`, `threshold`, `caution`, `C`."""
 
     def __init__(
         self,
@@ -210,8 +210,8 @@ class Understanding(GraphComponent, IntentClassifier):
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
-        """Character n-grams from, to; fallback below this probability; strength of the fit."""
-        return {"ngrams": [1, 3], "threshold": 0.35, "C": 40.0}
+        """N-grams from, to; fallback below `threshold`; for the doctor from `caution` on; strength of the fit."""
+        return {"ngrams": [1, 3], "threshold": 0.3, "caution": 0.4, "C": 20.0}
 
     @staticmethod
     def required_packages() -> list[str]:
@@ -223,7 +223,7 @@ class Understanding(GraphComponent, IntentClassifier):
         """What the weights depend on beside this class: the lexicon and the functions that make features."""
         parts = [
             words.dictionary_hash(),
-            *(inspect.getsource(part) for part in (normal, words, features, vector, fit)),
+            *(inspect.getsource(part) for part in (normal, words, features, vector, fit, _learn)),
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -249,12 +249,13 @@ class Understanding(GraphComponent, IntentClassifier):
             c=self._config["C"],
         )
         with self._storage.write_to(self._resource) as directory:
-            arrays = {name: state[name] for name in ("idf", "weights", "bias")}
+            arrays = {name: state[name] for name in _ARRAYS}
             np.savez_compressed(directory / "weights.npz", **arrays)
             model = {
                 "format": _FORMAT,
                 "dictionary": words.dictionary_hash(),
-                "classes": state["classes"],
+                "intents": state["intents"],
+                "topics": state["topics"],
                 "ngrams": state["ngrams"],
                 "vocabulary": sorted(state["vocabulary"], key=state["vocabulary"].__getitem__),
             }
@@ -279,10 +280,10 @@ class Understanding(GraphComponent, IntentClassifier):
         with model_storage.read_from(resource) as directory:
             model = json.loads((directory / "model.json").read_text("utf8"))
             with np.load(directory / "weights.npz", allow_pickle=False) as arrays:
-                state: State = {name: np.ascontiguousarray(arrays[name]) for name in ("idf", "weights", "bias")}
+                state: State = {name: np.ascontiguousarray(arrays[name]) for name in _ARRAYS}
         if model["format"] != _FORMAT or model["dictionary"] != words.dictionary_hash():
             raise OtherDictionary("the model was trained with another lexicon, train again")
-        state.update(classes=model["classes"], ngrams=model["ngrams"])
+        state.update(intents=model["intents"], topics=model["topics"], ngrams=model["ngrams"])
         state["vocabulary"] = {name: column for column, name in enumerate(model["vocabulary"])}
         probabilities("你好", state)  # loads jieba's dictionary now instead of in the first answer
         return cls(config, model_storage, resource, state)
@@ -297,7 +298,7 @@ class Understanding(GraphComponent, IntentClassifier):
             raise RuntimeError("not trained")
         for message in messages:
             text = message.get("text") or ""
-            for name, value in judge(text, self._state, float(self._config["threshold"])).items():
+            for name, value in judge(text, self._state, self._config["threshold"], self._config["caution"]).items():
                 message.set(name, value, add_to_output=True)
             entities = message.get("entities", []) + platelets(text)
             message.set("entities", entities, add_to_output=True)
