@@ -1,8 +1,7 @@
-"""Phones and history across restarts: one JSON file, written aside and moved into place."""
+"""Phones and history across restarts: one JSON file, written aside and moved into place; pictures and voices beside it."""
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from datetime import datetime
@@ -30,10 +29,10 @@ def save(world: World, path: Path) -> None:
         "mass_ids": world.mass_ids,
         "alerts": world.alerts,
         "tickets": [[t.ticket, t.scene, t.code, _written(t.ends)] for t in world.tickets.values()],
-        "media": {k: [m.kind, base64.b64encode(m.data).decode(), m.ends.isoformat()] for k, m in world.media.items()},
+        "media": {k: [m.kind, m.ends.isoformat()] for k, m in world.media.items()},
         "phones": [p.as_json() | {"cookies": p.browser.cookies} for p in world.phones.values()],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _keep_files(world, _folder(path))
     aside = path.with_suffix(path.suffix + ".new")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -58,16 +57,31 @@ def load(world: World, path: Path) -> bool:
         world.mass_sends = [datetime.fromisoformat(at) for at in kept["mass_sends"]]
         world.mass_ids, world.alerts = kept["mass_ids"], kept["alerts"]
         world.tickets = {t[0]: Ticket(t[0], t[1], t[2], _read(t[3])) for t in kept["tickets"]}
+        folder = _folder(path)
         world.media = {
-            k: Media(m[0], base64.b64decode(m[1]), datetime.fromisoformat(m[2])) for k, m in kept["media"].items()
+            k: Media(kind, (folder / k).read_bytes(), datetime.fromisoformat(ends))
+            for k, (kind, ends) in kept["media"].items()
         }
         world.phones = {}
         for stored in kept["phones"]:
             _phone(world, stored)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, FileNotFoundError) as error:
         raise ValueError(f"{path} is not a state file of the simulator ({error!r}): move it away") from None
     world.add_people(world.config.people)
     return True
+
+
+def _folder(path: Path) -> Path:
+    return path.with_name(f"{path.name}.media")
+
+
+def _keep_files(world: World, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    there = {file.name for file in folder.iterdir()}
+    for media_id in world.media.keys() - there:
+        (folder / media_id).write_bytes(world.media[media_id].data)
+    for gone in there - world.media.keys():
+        (folder / gone).unlink()
 
 
 def _phone(world: World, stored: dict[str, Any]) -> None:

@@ -207,7 +207,6 @@ async def test_who_refuses_templates_gets_none_and_the_account_is_told(clinic: W
         ({"data": {"name1": {"value": "李医生"}, "thing2": {"value": "长" * 21}}}, 47003),
         ({"data": {"name1": "李医生"}}, 47001),
         ({"link": "http://x"}, 40035),
-        ({"client_msg_id": "x" * 33}, 45067),
     ],
 )
 async def test_a_template_that_does_not_fit_is_refused(clinic: WeChat, change: dict[str, Any], code: int) -> None:

@@ -57,8 +57,6 @@ async def send(call: Call) -> dict[str, Any]:
     now = world.clock.now()
     key = f"{phone.openid}/{given['client_msg_id']}" if "client_msg_id" in given else ""
     if key:
-        if len(given["client_msg_id"]) > 32:
-            raise Refused(45067)
         before = world.client_msg_ids.get(key)
         if before and now - before[1] < _IDEMPOTENT:
             raise Refused(45065, msgid=before[0])

@@ -94,6 +94,15 @@ def gist(entry: Entry) -> str:
     return " ".join(_words(body)) if isinstance(body, dict) else ""
 
 
+def spoken(alert: dict[str, Any]) -> str:
+    """What an alert would say over the telephone: its text, else all that it carries but keys and links."""
+    text = alert.get("text") or alert.get("message")
+    if text:
+        return str(text)
+    left_out = {"key", "link", "to", "phone", "name"}
+    return " · ".join(str(value) for key, value in alert.items() if key not in left_out and value)
+
+
 def _tag(xml: str, name: str) -> str:
     match = re.search(rf"<{name}>(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?</{name}>", xml, re.DOTALL)
     return match[1] if match else ""
@@ -127,7 +136,7 @@ _environment = jinja2.Environment(
     lstrip_blocks=True,
 )
 _environment.globals.update(segments=segments, avatar=avatar, said=said)
-_environment.filters.update(exact=exact, pretty=pretty, gist=gist)
+_environment.filters.update(exact=exact, pretty=pretty, gist=gist, spoken=spoken)
 
 
 def html(template: str, **values: Any) -> str:
