@@ -45,7 +45,7 @@ _TOKEN = re.compile(
     rf"""
     (?P<sci>(?P<sn>{_DIGITS})\s?(?:[x*乘]以?\s?(?:10|十)\s?[\^~的]?\s?(?:(?P<exp>1[0-2]|[3-9九])(?!\d)\s?(?:次方|次幂)?|(?P<exp2>十二)次方)|e(?P<exp3>1[0-2]|[3-9]))\s?(?P<sper>/?\s?(?:u|μ|微)?(?:l|升)|/mm3)?)
     |(?P<micro>(?P<mn>{_DIGITS})\s?(?:个)?(?:(?P<kilo>k|g)\s?(?:/\s?(?:[uμ]?l|mm3))|(?P<k>k)(?![a-z])|/\s?(?:[uμ]l|微升|mm3|立方毫米)))
-    |(?P<wrange>(?<![一二两三四五六七八九十百\d])(?P<wa>[一二两三四五六七八])(?P<wb>[二两三四五六七八九])(?P<wu>[万千])|(?P<wa2>\d+(?:\.\d+)?)(?P<wu1>[万千w])?(?:-|~|到|至)(?P<wb2>\d+(?:\.\d+)?)(?P<wu2>[万千w]))
+    |(?P<wrange>(?<![一二两三四五六七八九十百\d])(?P<wa>[一二两三四五六七八])(?P<wb>[二两三四五六七八九])(?P<wu>[万千])|(?<!从)(?<![\d.])(?P<wa2>\d+(?:\.\d+)?)(?P<wu1>[万千w])?(?:-|~|到|至)(?P<wb2>\d+(?:\.\d+)?)(?P<wu2>[万千w]))
     |(?P<wan>(?P<wn>{_DIGITS}|{NUMERAL})\s?(?:万|w(?![a-z]))(?:(?P<wq>[\d一二两三四五六七八九])千?(?P<wq2>[\d一二三四五六七八九])?(?![\d点个岁月天年片次号粒周]))?)
     |(?P<qian>(?P<qn>{_DIGITS}|{NUMERAL})\s?千(?P<qh>[\d一二两三四五六七八九])?(?!克|米|卡|元|块|瓦|伏|里|步|万|金))
     |(?P<few>几[万千]|十几万|几十万|(?<![一二三四五六七八九])十几(?![天个年片岁次号粒周])|几十(?![天个年片岁次号粒周])|好几[万千]|上[万千](?!次)|个位数|测不[出到]来?|测不了)
@@ -59,7 +59,7 @@ _TOKEN = re.compile(
 _UNDER = re.compile(r"(?:不到|低于|小于|<|≤|<=|不足|少于|没到|不满|没有到|未到)\s?=?$")
 _OVER = re.compile(r"(?:超过|大于|>|≥|>=|高于|多于|不低于|至少)\s?=?$")
 _AROUND = re.compile(r"(?:大概|大约|约|差不多|可能|好像|估计|也就|将近|接近|近)(?:是|有|在|就)?$")
-_AFTER = re.compile(rf"\s?(?:(?P<up>{_UP})|(?P<about>{_ABOUT})|(?P<under>以下|以内|之下))")
+_AFTER = re.compile(rf"\s?(?:(?P<up>{_UP})|(?P<about>{_ABOUT})|(?P<under>以下|以内|之下|都?不到|没到))")
 
 
 def notations(words: str) -> Iterator[Notation]:
@@ -144,6 +144,9 @@ def _bounded(found: re.Match[str], words: str, unit: Unit, value: float) -> Nota
 
 def _bare(found: re.Match[str], words: str, number: str) -> Notation | None:
     value = _number(number)
+    # A number with leading zeros is that of a card or a file.
+    if len(number) > 1 and number[0] == "0" and number[1] != ".":
+        return None
     if len(number.replace(",", "").replace(".", "").strip("0")) > 5 or value >= 2_000_001:
         return None
     # Two decimals without a unit look like a date (11.23) or another laboratory value.
@@ -163,7 +166,7 @@ def _bare(found: re.Match[str], words: str, number: str) -> Notation | None:
         literal, lowest, confirm = None, value / 1000, True
     else:
         literal = lowest = round(value / 1000, 4)
-        confirm = value < 10_000 and value % 1000 != 0 or lowest > 600
+        confirm = (value < 10_000 and value % 1000 != 0) or lowest > 600
     return _with_bounds(found, words, "bare", literal, lowest, confirm)
 
 
@@ -181,7 +184,7 @@ def _with_bounds(
         bound, value = "lower", None
     elif _AROUND.search(before) or (after and after["about"]):
         bound = "approx"
-    if after and not after["under"]:
+    if after:
         end = after.end()
     if re.match(_FOREIGN, words[end : end + 8]):
         return None

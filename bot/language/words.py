@@ -34,7 +34,19 @@ def cut(text: str) -> list[Word]:
         if not piece.isspace():
             words.append(Word(piece, at, at + len(piece)))
         at += len(piece)
-    return words
+    return _whole_decimals(words)
+
+
+def _whole_decimals(words: list[Word]) -> list[Word]:
+    """「2」「.」「3」 are one number."""
+    whole: list[Word] = []
+    for word in words:
+        joins = len(whole) > 1 and whole[-1].text == "." and whole[-1].end == word.start and word.text.isdigit()
+        if joins and whole[-2].text.isdigit() and whole[-2].end == whole[-1].start:
+            dot, number = whole.pop(), whole.pop()
+            word = Word(number.text + dot.text + word.text, number.start, word.end)
+        whole.append(word)
+    return whole
 
 
 def dictionary_hash() -> str:
@@ -76,7 +88,7 @@ def _load() -> Any:
     with warnings.catch_warnings():
         # jieba 0.42.1 has invalid escapes and asks for pkg_resources; neither concerns us.
         warnings.simplefilter("ignore")
-        import jieba  # type: ignore[import-untyped,unused-ignore]
+        import jieba  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 (a second to load, at first use)
 
     tokenizer = jieba.Tokenizer()
     # jieba would unmarshal a cache file of a known name in the shared temporary directory, which any user may have put

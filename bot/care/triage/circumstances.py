@@ -24,7 +24,9 @@ _GROUPS = {
     "nsaid": {"nsaid"},
     "immunosuppressed": {"anti_cd20", "immunosuppressant"},
 }
-_NEW = re.compile(r"刚确诊|刚查出|刚刚确诊|第一次查|初次发现|新诊断|刚诊断|刚发现|首次发现|第一次发现|头一次查|今天确诊|昨天确诊|刚得")
+_NEW = re.compile(
+    r"刚确诊|刚查出|刚刚确诊|第一次查|初次发现|新诊断|刚诊断|刚发现|首次发现|第一次发现|头一次查|今天确诊|昨天确诊|刚得"
+)
 _WOMAN = re.compile(r"月经|姨妈|例假|怀孕|孕|老婆|妻子|女朋友|闺女|姐|她")
 _NOT_PREGNANT = re.compile(r"备孕|想怀|没怀孕|没有怀孕|不是怀孕|能不能怀|能怀|怀孕吗|怀孕会|想要孩子|怀孕的时候|怀孕时")
 
@@ -48,7 +50,9 @@ def circumstances(
         values["immunosuppressed"] = 1.0
     age = values.get("age")
     child = _holds(reading, "孩子") and not values["pregnant"]
-    values["child"] = 1.0 if (age is not None and age < 18) or (age is None and child) else 0.0 if age is not None else None
+    values["child"] = (
+        1.0 if (age is not None and age < 18) or (age is None and child) else 0.0 if age is not None else None
+    )
     values["infant"] = 1.0 if age is not None and age < 2 else None
     values["newborn"] = 1.0 if record.newborn or _holds(reading, "新生儿") else None
     recent = record.diagnosed_on is not None and today - record.diagnosed_on < timedelta(days=14)
@@ -77,8 +81,8 @@ def _count(counts: Sequence[PlateletReading], record: Facts, today: date) -> flo
 
 
 def _falling(now: float | None, counts: Sequence[PlateletReading], record: Facts, today: date) -> bool:
-    """The fall of LEE22: by half, or below 30 with more than a fifth, within 14 days (or as the message itself sets them
-    against each other)."""
+    """The fall of LEE22: by half, or below 30 with more than a fifth, within 14 days (or as the message itself
+    sets them against each other)."""
     if now is None:
         return False
     earlier = [

@@ -14,7 +14,10 @@ E, U, W, NONE = FlagLevel.EMERGENCY, FlagLevel.URGENT, FlagLevel.WATCH, FlagLeve
 
 
 class Bleed(IntEnum):
-    """How badly somebody bleeds. `ORGAN_MINOR`: haematuria without clots, streaks on paper or in sputum, a heavy period."""
+    """How badly somebody bleeds.
+
+    `ORGAN_MINOR` is haematuria without clots, streaks on paper or in sputum, a heavy period.
+    """
 
     NONE = 0
     SKIN_MINOR = 1
@@ -27,8 +30,8 @@ class Bleed(IntEnum):
 
 @dataclass(frozen=True)
 class Picture:
-    """What the table looks at: the flags that fired with their level, all grades of bleeding said now, whether some of it
-    goes on, and the values by the names conditions use."""
+    """What the table looks at: the flags that fired with their level, all grades of bleeding said now, whether
+    some of it goes on, and the values by the names conditions use."""
 
     flags: dict[str, FlagLevel]
     bleeds: frozenset[Bleed]
@@ -107,34 +110,120 @@ def _fresh(p: Picture) -> bool:
 
 
 ROWS: tuple[Row, ...] = (
-    Row(1, E, lambda p: any(p.flags.get(name) == E for name in ("suicidal", "overdose", "child_ingestion")), "自伤、过量或误服"),
+    Row(
+        1,
+        E,
+        lambda p: any(p.flags.get(name) == E for name in ("suicidal", "overdose", "child_ingestion")),
+        "自伤、过量或误服",
+    ),
     Row(2, E, lambda p: _any(p, E), "急症信号"),
-    Row(3, E, lambda p: _has(p, ["head_injury_days_ago"]) and _has(p, ["headache_new_mild", "vomiting", "ich_consciousness"]), "头部外伤数日后出现头痛、呕吐或嗜睡"),
-    Row(4, E, lambda p: _has(p, ["headache_new_mild"]) and (p.below(30) or p.unknown or p.at_least("age", 60) or p.yes("anti") or p.yes("pregnant")), "新发头痛，血小板<30或不明，或高龄、抗栓药、妊娠"),
+    Row(
+        3,
+        E,
+        lambda p: _has(p, ["head_injury_days_ago"]) and _has(p, ["headache_new_mild", "vomiting", "ich_consciousness"]),
+        "头部外伤数日后出现头痛、呕吐或嗜睡",
+    ),
+    Row(
+        4,
+        E,
+        lambda p: (
+            _has(p, ["headache_new_mild"])
+            and (p.below(30) or p.unknown or p.at_least("age", 60) or p.yes("anti") or p.yes("pregnant"))
+        ),
+        "新发头痛，血小板<30或不明，或高龄、抗栓药、妊娠",
+    ),
     Row(5, E, lambda p: p.bleed is Bleed.ORGAN, "脏器出血"),
-    Row(6, E, lambda p: _has(p, ["haematuria_gross"]) and (p.below(30) or p.unknown or p.at_least("age", 60) or p.yes("anti") or p.yes("pregnant")), "肉眼血尿，血小板<30或不明，或高龄、抗栓药、妊娠"),
+    Row(
+        6,
+        E,
+        lambda p: (
+            _has(p, ["haematuria_gross"])
+            and (p.below(30) or p.unknown or p.at_least("age", 60) or p.yes("anti") or p.yes("pregnant"))
+        ),
+        "肉眼血尿，血小板<30或不明，或高龄、抗栓药、妊娠",
+    ),
     Row(7, E, lambda p: _organ_minor(p) and p.below(20), "脏器少量出血且血小板<20"),
-    Row(8, E, lambda p: _wet(p) and (p.below(20) or (p.unknown and p.still_bleeding)), "黏膜活动性出血，血小板<20或不明"),
-    Row(9, lambda p: U if p.yes("personal_rule") and p.bleed is Bleed.NONE and not _fresh(p) else E, lambda p: p.below(10), "血小板<10"),
+    Row(
+        8, E, lambda p: _wet(p) and (p.below(20) or (p.unknown and p.still_bleeding)), "黏膜活动性出血，血小板<20或不明"
+    ),
+    Row(
+        9,
+        lambda p: U if p.yes("personal_rule") and p.bleed is Bleed.NONE and not _fresh(p) else E,
+        lambda p: p.below(10),
+        "血小板<10",
+    ),
     Row(10, E, lambda p: p.below(20) and p.at_least("age", 65), "血小板<20，年龄≥65岁"),
     Row(11, E, lambda p: p.below(20) and _fresh(p), "血小板<20，新诊断"),
     Row(12, E, lambda p: p.below(20) and p.yes("anti"), "血小板<20，正在用抗栓药或解热镇痛药"),
     Row(13, E, lambda p: p.below(20) and p.bleed >= Bleed.MUCOSA_MILD, "血小板<20并有黏膜出血"),
     Row(14, E, lambda p: p.below(30) and p.bleed >= Bleed.MUCOSA_WET, "血小板<30并有活动性黏膜或脏器出血"),
-    Row(15, E, lambda p: p.yes("anti") and (_wet(p) or (Bleed.MUCOSA_MILD in p.bleeds and (p.below(50) or p.unknown))), "抗栓药或解热镇痛药加黏膜出血"),
+    Row(
+        15,
+        E,
+        lambda p: p.yes("anti") and (_wet(p) or (Bleed.MUCOSA_MILD in p.bleeds and (p.below(50) or p.unknown))),
+        "抗栓药或解热镇痛药加黏膜出血",
+    ),
     Row(16, E, lambda p: p.below(30) and _has(p, ["procedure_tomorrow"]), "血小板<30，今明两天有创操作"),
-    Row(17, E, lambda p: p.yes("pregnant") and (_wet(p) or _organ_minor(p) or (Bleed.MUCOSA_MILD in p.bleeds and p.below(30))), "妊娠期出血"),
-    Row(18, E, lambda p: p.yes("pregnant") and ((p.at_least("weeks", 34) and p.below(30)) or p.below(20)), "妊娠期血小板很低"),
+    Row(
+        17,
+        E,
+        lambda p: p.yes("pregnant") and (_wet(p) or _organ_minor(p) or (Bleed.MUCOSA_MILD in p.bleeds and p.below(30))),
+        "妊娠期出血",
+    ),
+    Row(
+        18,
+        E,
+        lambda p: p.yes("pregnant") and ((p.at_least("weeks", 34) and p.below(30)) or p.below(20)),
+        "妊娠期血小板很低",
+    ),
     Row(19, E, lambda p: p.yes("newborn") and p.below(50), "新生儿血小板<50"),
-    Row(20, E, lambda p: p.yes("child") and p.below(20) and Bleed.SKIN_EXTENSIVE in p.bleeds, "儿童血小板<20，皮肤广泛出血"),
+    Row(
+        20,
+        E,
+        lambda p: p.yes("child") and p.below(20) and Bleed.SKIN_EXTENSIVE in p.bleeds,
+        "儿童血小板<20，皮肤广泛出血",
+    ),
     Row(21, E, lambda p: p.yes("infant") and p.below(20) and p.bleed > Bleed.NONE, "2岁以下血小板<20并出血"),
-    Row(22, E, lambda p: (p.yes("immunosuppressed") and (p.at_least("temperature", 38.5) or _has(p, ["rigors"]))) or (p.yes("asplenic") and (p.at_least("temperature", 38.0) or _has(p, ["rigors"]))), "免疫抑制或切脾后高热"),
-    Row(23, E, lambda p: _has(p, ["thr_dvt"]) and (p.below(50) or p.yes("pregnant") or _has(p, ["thr_pe"])), "单侧肢体肿胀且血小板低或妊娠"),
+    Row(
+        22,
+        E,
+        lambda p: (
+            (p.yes("immunosuppressed") and (p.at_least("temperature", 38.5) or _has(p, ["rigors"])))
+            or (p.yes("asplenic") and (p.at_least("temperature", 38.0) or _has(p, ["rigors"])))
+        ),
+        "免疫抑制或切脾后高热",
+    ),
+    Row(
+        23,
+        E,
+        lambda p: _has(p, ["thr_dvt"]) and (p.below(50) or p.yes("pregnant") or _has(p, ["thr_pe"])),
+        "单侧肢体肿胀且血小板低或妊娠",
+    ),
     Row(24, U, _organ_minor, "脏器少量出血"),
-    Row(25, lambda p: W if p.yes("personal_rule") and p.bleed is Bleed.NONE else U, lambda p: p.below(20) and not _any(p, U), "血小板10–19"),
-    Row(26, U, lambda p: p.below(30) and (p.yes("falling") or _fresh(p) or p.yes("anti") or p.yes("pregnant")), "血小板20–29，新近下降、新诊断、抗栓药或妊娠"),
-    Row(27, U, lambda p: p.below(50) and _has(p, ["procedure_tomorrow", "procedure_soon", "procedure_week"]), "血小板20–49，7天内有创操作"),
-    Row(28, U, lambda p: p.below(50) and (p.yes("falling") or _fresh(p) or p.yes("pregnant")), "血小板30–49，新近下降、新诊断或妊娠"),
+    Row(
+        25,
+        lambda p: W if p.yes("personal_rule") and p.bleed is Bleed.NONE else U,
+        lambda p: p.below(20) and not _any(p, U),
+        "血小板10–19",
+    ),
+    Row(
+        26,
+        U,
+        lambda p: p.below(30) and (p.yes("falling") or _fresh(p) or p.yes("anti") or p.yes("pregnant")),
+        "血小板20–29，新近下降、新诊断、抗栓药或妊娠",
+    ),
+    Row(
+        27,
+        U,
+        lambda p: p.below(50) and _has(p, ["procedure_tomorrow", "procedure_soon", "procedure_week"]),
+        "血小板20–49，7天内有创操作",
+    ),
+    Row(
+        28,
+        U,
+        lambda p: p.below(50) and (p.yes("falling") or _fresh(p) or p.yes("pregnant")),
+        "血小板30–49，新近下降、新诊断或妊娠",
+    ),
     Row(29, U, lambda p: Bleed.SKIN_EXTENSIVE in p.bleeds, "皮肤广泛或头面部出血点"),
     Row(30, U, _wet, "黏膜出血"),
     Row(31, U, lambda p: Bleed.MUCOSA_MILD in p.bleeds and (p.below(50) or p.unknown), "轻度黏膜出血，血小板<50或不明"),

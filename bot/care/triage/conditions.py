@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 NAMES = frozenset(
-    "plt age temperature systolic diastolic glucose haemoglobin alt weeks minutes previous_plt "
-    "pregnant child infant newborn asplenic immunosuppressed steroid tpo ivig antithrombotic nsaid anti "
-    "newly_diagnosed falling procedure_soon bleeding "
-    "bleed female personal_rule ambiguous".split()
+    [
+        *("plt", "bleed", "ambiguous", "falling"),
+        *("temperature", "systolic", "diastolic", "glucose", "haemoglobin", "alt", "minutes"),
+        *("age", "child", "infant", "newborn", "female", "pregnant", "weeks", "newly_diagnosed", "personal_rule"),
+        *("asplenic", "immunosuppressed", "steroid", "tpo", "ivig", "antithrombotic", "nsaid", "anti"),
+    ]
 )
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq}
-_TERM = re.compile(r"(?P<not>not )?(?P<name>[a-z_]+)(?:\s*(?P<op><=|>=|<|>|=)\s*(?P<number>\d+(?:\.\d+)?)|(?P<unknown> unknown))?")
+_TERM = re.compile(
+    r"(?P<not>not )?(?P<name>[a-z_]+)(?:\s*(?P<op><=|>=|<|>|=)\s*(?P<number>\d+(?:\.\d+)?)|(?P<unknown> unknown))?"
+)
 
 Values = Mapping[str, float | None]
 

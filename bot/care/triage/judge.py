@@ -7,7 +7,9 @@
 'none'
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 
 from bot.care.triage.circumstances import circumstances
@@ -38,8 +40,8 @@ class _Found:
 def triage(text: str, *, earlier: Sequence[str] = (), record: Facts | None = None, today: date) -> Verdict:
     """Judge a message.
 
-    `earlier` are the person's messages of the last minutes, oldest first: words split over two messages are read together,
-    and a flag fires only with some part of it in `text`. `record` is what is known of the person.
+    `earlier` are the person's messages of the last minutes, oldest first: what is said over two messages is read
+    together, and a flag fires only with some part of it in `text`. `record` is what is known of the person.
 
     Raises:
         Anything that a bug raises; callers on a patient's path use `safe_triage`.
@@ -49,9 +51,12 @@ def triage(text: str, *, earlier: Sequence[str] = (), record: Facts | None = Non
     before = "\n".join(normalise(message)[-_EARLIER_LENGTH:] for message in earlier[-_EARLIER:])
     before = before + "\n" if before else ""
     plain = normalise_keeping_offsets(text)
-    counts = [count for message in earlier[-_EARLIER:] for count in read_counts(message[-_EARLIER_LENGTH:], today=today)]
+    counts = [
+        count for message in earlier[-_EARLIER:] for count in read_counts(message[-_EARLIER_LENGTH:], today=today)
+    ]
     own_counts = read_counts(text, today=today)
-    known = (own_counts if any(count.role == "current" for count in own_counts) else [*counts, *own_counts])
+    own_counts = _of_this_person(own_counts, plain, book)
+    known = own_counts if any(count.role == "current" for count in own_counts) else [*counts, *own_counts]
 
     matches: dict[str, tuple[Said, str, tuple[int, int] | None]] = {}
     values: dict[str, float | None] = {}
@@ -66,6 +71,20 @@ def triage(text: str, *, earlier: Sequence[str] = (), record: Facts | None = Non
             if flag_id not in matches or (matches[flag_id][0] is Said.RESOLVED and said is Said.PRESENT):
                 matches[flag_id] = (said, *_words(reading, plain, text, spans, offset - len(before)))
     return _verdict(book, matches, values, own_counts, known, ask_now)
+
+
+def _of_this_person(counts: list[PlateletReading], plain: Normalised, book: Rulebook) -> list[PlateletReading]:
+    """The counts without those of somebody else, of a supposed case or of a figure of speech."""
+    if not counts or len(plain.text) > _PIECE:
+        return counts
+    reading = Reading(plain.text, book)
+    kept = []
+    for count in counts:
+        at = bisect_left(plain.starts, count.start)
+        said = reading.said((at, max(at + 1, bisect_left(plain.starts, count.end))))
+        if said not in {Said.OTHERS, Said.SUPPOSED, Said.FIGURE}:
+            kept.append(replace(count, role="previous") if said is Said.PAST and count.role == "current" else count)
+    return kept
 
 
 def _pieces(text: str, first: int) -> Iterable[tuple[str, int]]:
@@ -118,12 +137,12 @@ def _one(
         chosen.append(spans)
     best: tuple[Said, tuple[Span, ...]] | None = None
     for first in chosen[0]:
-        spans = _together(reading, first, chosen, pattern.joins)
-        if spans is None or all(end <= own_from for _, end in spans):
+        together = _together(reading, first, chosen, pattern.joins)
+        if together is None or all(end <= own_from for _, end in together):
             continue
-        said = _said_together(book, reading, pattern, spans, "past" in flag.accepts)
+        said = _said_together(book, reading, pattern, together, "past" in flag.accepts)
         if best is None or _ORDER[said] < _ORDER[best[0]]:
-            best = (said, spans)
+            best = (said, together)
         if said is Said.PRESENT:
             break
     return best
@@ -231,7 +250,9 @@ def _picture(
 ) -> Picture:
     still = any(matches[name][0] is Said.PRESENT for name in ("sign_still_bleeding",) if name in matches)
     # A headache that is over has no row of its own, only its flag.
-    present = {name: level for name, level in flags.items() if name != "headache_new_mild" or matches[name][0] is Said.PRESENT}
+    present = {
+        name: level for name, level in flags.items() if name != "headache_new_mild" or matches[name][0] is Said.PRESENT
+    }
     return Picture(present, frozenset(bleeds), still, values)
 
 
@@ -246,9 +267,7 @@ def _count_words(counts: list[PlateletReading], *, own: bool) -> tuple[str, tupl
 _ADVICE_FIRST = ("self_harm", "poisoning", "anaphylaxis", "obstetric", "infection", "bleeding")
 
 
-def _advice(
-    by_id: dict[str, Flag], hits: Sequence[Hit], level: FlagLevel, flags: dict[str, FlagLevel]
-) -> str | None:
+def _advice(by_id: dict[str, Flag], hits: Sequence[Hit], level: FlagLevel, flags: dict[str, FlagLevel]) -> str | None:
     if level is FlagLevel.EMERGENCY:
         wanted = {by_id[hit.flag_id].advice for hit in hits if hit.level is FlagLevel.EMERGENCY}
         return next((advice for advice in _ADVICE_FIRST if advice in wanted), "bleeding")

@@ -280,7 +280,9 @@ class _Compiler:
                 bleed=entry.get("bleed"),
                 patterns=tuple(self.pattern(text) for text in entry["any"]),
                 unless=tuple(self.pattern(text) for text in entry.get("unless", ())),
-                raises=tuple((FlagLevel.of(rule["to"]), parse_condition(rule["if"])) for rule in entry.get("raise", ())),
+                raises=tuple(
+                    (FlagLevel.of(rule["to"]), parse_condition(rule["if"])) for rule in entry.get("raise", ())
+                ),
                 eases=entry.get("eases", False),
                 accepts=frozenset(entry.get("accepts", ())),
             )
