@@ -1,7 +1,9 @@
 # Everything a person types. `make` alone says what there is.
 
-PYTHON ?= python3
-SETUP = $(PYTHON) -m bot.setup
+# Any Python from 3.9 on that really starts (a pyenv shim may refuse) makes the environments; they bring their own.
+PYTHON ?= $(shell for p in python3 /usr/bin/python3 /usr/local/bin/python3 /opt/homebrew/bin/python3 python; do \
+	"$$p" -c "" 2>/dev/null && echo "$$p" && break; done)
+SETUP = $(or $(PYTHON),$(error Set-up needs some Python from 3.9 on to begin with: install python3)) -m bot.setup
 APP = .venv-app/bin/python
 N ?= 50
 

@@ -105,7 +105,7 @@ def _make(environment: Environment, root: Path) -> None:
             if found is not None:
                 raise
             raise CannotSetUp(
-                f"Python {environment.version} (for the {environment.name}) was found nowhere on this machine and could "
+                f"Python {environment.version} (for {environment.directory}) was found nowhere on this machine and could "
                 f"not be downloaded; install it ({interpreters.how_to_get(environment.version)}) and run this again"
             ) from None
     count = len(re.findall(r"^\S+==", (root / environment.requirements).read_text(), re.MULTILINE))

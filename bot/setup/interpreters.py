@@ -84,7 +84,7 @@ def _ask(candidate: Path, version: str, environment: Mapping[str, str]) -> Path 
 
 def how_to_get(version: str) -> str:
     """What a newcomer may type to get this interpreter."""
-    ways = [f"`uv python install {version}`", f"`pyenv install {version}`"]
+    ways = [f"`pyenv install {version}`", f"`uv python install {version}`"]
     if shutil.which("apt-get"):
         ways.append(f"`apt-get install python{version} python{version}-venv` where the distribution has it")
     elif shutil.which("brew"):
