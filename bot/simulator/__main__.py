@@ -92,8 +92,15 @@ def main() -> int:
     options = arguments().parse_args()
     try:
         app = create(configuration(options, dict(os.environ)))
-        print(f"phones: http://127.0.0.1:{options.port}/phones", flush=True)
-        web.run_app(app, host="127.0.0.1", port=options.port, print=None, access_log=None)
+        web.run_app(
+            app,
+            host="127.0.0.1",
+            port=options.port,
+            # Called once it listens.
+            print=lambda _: print(f"phones: http://127.0.0.1:{options.port}/phones", flush=True),
+            access_log=None,
+            shutdown_timeout=1.0,
+        )
     except (Unusable, ValueError) as problem:
         print(f"simulator: {problem}", file=sys.stderr)
         return 2

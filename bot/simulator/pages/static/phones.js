@@ -4,6 +4,7 @@
   const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
   const phones = $("[data-phones]");
   const one = window.matchMedia("(max-width: 760px)");
+  let leaving = false;
   let offset = Number(document.body.dataset.offset);
 
   const post = async (path, body, form) => {
@@ -115,7 +116,7 @@
     if (open && $(".alerts")) $(".alerts").open = true;
     $("[data-connected]").innerHTML = bar.connection;
     const known = $$(".phone").map((phone) => phone.dataset.slug).join();
-    if (bar.phones.join() !== known) location.reload();
+    if (bar.phones.join() !== known && !leaving) location.reload();
     tick();
   };
   const events = new EventSource("/phones/events");
@@ -265,11 +266,13 @@
   $("[data-add]").addEventListener("submit", async (event) => {
     event.preventDefault();
     const name = event.target.elements.name.value.trim();
+    leaving = true;
     try {
       await post("/control/phones", { name, role: event.target.elements.role.value });
       const names = one.matches ? [] : visible().map((phone) => phone.dataset.phone);
       location.search = `?show=${[...names, name].map(encodeURIComponent).join(",")}`;
     } catch (error) {
+      leaving = false;
       event.target.elements.name.setCustomValidity(error.message);
       event.target.elements.name.reportValidity();
     }
