@@ -13,7 +13,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from bot.wechat.callback import Metrics, routes
+from bot.wechat.envelope import Mode
 from bot.wechat.messages import Inbound
+
+from .other_side import WeChatSide
 
 
 class Claim:
@@ -50,15 +53,18 @@ class Line:
         return self.registry.get_sample_value(f"wechat_callback_{name}_total", labels) or 0.0
 
 
+OpenLine = Callable[..., Awaitable[Line]]
+
+
 async def nothing(_: Inbound) -> None:
     return None
 
 
 @pytest.fixture
-async def open_line(wechat) -> AsyncIterator[Callable[..., Awaitable[Line]]]:
+async def open_line(wechat: WeChatSide) -> AsyncIterator[OpenLine]:
     clients: list[TestClient[Any, Any]] = []
 
-    async def open_line(mode: str = "safe", *, patience: float = 5.0) -> Line:
+    async def open_line(mode: Mode = "safe", *, patience: float = 5.0) -> Line:
         registry = CollectorRegistry()
         app = web.Application()
         client = TestClient(TestServer(app))
@@ -81,7 +87,7 @@ async def open_line(wechat) -> AsyncIterator[Callable[..., Awaitable[Line]]]:
 
 
 @pytest.fixture
-async def line(open_line) -> Line:
+async def line(open_line: OpenLine) -> Line:
     return await open_line()
 
 
@@ -100,7 +106,7 @@ def failing(error: Exception) -> Callable[[Inbound], Awaitable[Claim | None]]:
 
 
 @pytest.mark.parametrize("mode", ["plain", "compatible", "safe"])
-async def test_the_handshake_echoes_exactly_what_was_asked(mode, open_line, wechat):
+async def test_the_handshake_echoes_exactly_what_was_asked(mode: Mode, open_line: OpenLine, wechat: WeChatSide) -> None:
     line = await open_line(mode)
     for echo in ("5838479218127813673", "<script>", "中文 🙂"):
         async with line.http.get("/wechat", params=wechat.query(echostr=echo)) as response:
@@ -111,13 +117,13 @@ async def test_the_handshake_echoes_exactly_what_was_asked(mode, open_line, wech
 @pytest.mark.parametrize(
     "query", ["", "?signature=x", "?signature=%ff&timestamp=%00&nonce=%ff&echostr=%ff", "?echostr=1"]
 )
-async def test_a_wrong_handshake_is_403_and_never_500(query, line):
+async def test_a_wrong_handshake_is_403_and_never_500(query: str, line: Line) -> None:
     async with line.http.get(f"/wechat{query}") as response:
         assert (response.status, await response.read()) == (403, b"")
     assert line.count("refused", reason="signature") == 1
 
 
-async def test_a_message_without_an_answer_is_acknowledged_with_success(line, wechat):
+async def test_a_message_without_an_answer_is_acknowledged_with_success(line: Line, wechat: WeChatSide) -> None:
     assert await line.push(*wechat.push(wechat.xml(Content="你好"))) == (200, "success")
     [(inbound, trace_id)] = line.received
     assert inbound.text == "你好"
@@ -126,7 +132,7 @@ async def test_a_message_without_an_answer_is_acknowledged_with_success(line, we
 
 
 @pytest.mark.parametrize("mode", ["compatible", "safe"])
-async def test_the_passive_reply_is_encrypted_and_signed(mode, open_line, wechat):
+async def test_the_passive_reply_is_encrypted_and_signed(mode: Mode, open_line: OpenLine, wechat: WeChatSide) -> None:
     line = await open_line(mode)
     claim = Claim("先坐下 ]]> 别用力")
     line.answer = saying(claim)
@@ -136,14 +142,14 @@ async def test_the_passive_reply_is_encrypted_and_signed(mode, open_line, wechat
     assert claim.confirmed == 1
 
 
-async def test_the_passive_reply_is_in_clear_in_plain_mode(open_line, wechat):
+async def test_the_passive_reply_is_in_clear_in_plain_mode(open_line: OpenLine, wechat: WeChatSide) -> None:
     line = await open_line("plain")
     line.answer = saying(Claim("可以散步"))
     status, body = await line.push(*wechat.push(wechat.xml(Content="运动"), "plain"))
     assert status == 200 and "<Content><![CDATA[可以散步]]></Content>" in body
 
 
-async def test_a_reply_is_confirmed_only_after_it_left(line, wechat):
+async def test_a_reply_is_confirmed_only_after_it_left(line: Line, wechat: WeChatSide) -> None:
     gate = asyncio.Event()
     claim = Claim("可以散步", gate)
     line.answer = saying(claim)
@@ -156,7 +162,7 @@ async def test_a_reply_is_confirmed_only_after_it_left(line, wechat):
             await asyncio.sleep(0)
 
 
-async def test_a_confirmation_that_fails_does_not_spoil_the_reply(line, wechat):
+async def test_a_confirmation_that_fails_does_not_spoil_the_reply(line: Line, wechat: WeChatSide) -> None:
     line.answer = saying(Claim("可以散步", error=RuntimeError("database gone")))
     with structlog.testing.capture_logs() as logs:
         status, body = await line.push(*wechat.push(wechat.xml(Content="运动")))
@@ -167,20 +173,22 @@ async def test_a_confirmation_that_fails_does_not_spoil_the_reply(line, wechat):
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
-async def test_an_empty_reply_is_sent_as_success_and_not_confirmed(text, line, wechat):
+async def test_an_empty_reply_is_sent_as_success_and_not_confirmed(text: str, line: Line, wechat: WeChatSide) -> None:
     claim = Claim(text)
     line.answer = saying(claim)
     assert await line.push(*wechat.push(wechat.xml(Content="运动"))) == (200, "success")
     assert claim.confirmed == 0
 
 
-async def test_a_reply_too_long_for_wechat_is_shortened_rather_than_lost(line, wechat):
+async def test_a_reply_too_long_for_wechat_is_shortened_rather_than_lost(line: Line, wechat: WeChatSide) -> None:
     line.answer = saying(Claim("长" * 10_000))
     _, body = await line.push(*wechat.push(wechat.xml(Content="运动")))
     assert len(wechat.read_reply(body)["Content"].encode()) <= 2048
 
 
-async def test_a_message_that_was_not_stored_gets_no_answer_so_that_wechat_sends_it_again(open_line, wechat):
+async def test_a_message_that_was_not_stored_gets_no_answer_so_that_wechat_sends_it_again(
+    open_line: OpenLine, wechat: WeChatSide
+) -> None:
     line = await open_line(patience=0.05)
     line.answer = failing(RuntimeError("insert failed for 我头疼"))
     push = wechat.push(wechat.xml(Content="我头疼"))
@@ -196,7 +204,7 @@ async def test_a_message_that_was_not_stored_gets_no_answer_so_that_wechat_sends
     assert len({trace_id for _, trace_id in line.received}) == 2
 
 
-async def test_the_request_is_held_until_wechat_has_given_up(open_line, wechat):
+async def test_the_request_is_held_until_wechat_has_given_up(open_line: OpenLine, wechat: WeChatSide) -> None:
     line = await open_line(patience=0.3)
     line.answer = failing(OSError())
     began = asyncio.get_running_loop().time()
@@ -205,7 +213,9 @@ async def test_the_request_is_held_until_wechat_has_given_up(open_line, wechat):
     assert asyncio.get_running_loop().time() - began >= 0.29
 
 
-async def test_a_reply_that_comes_after_wechat_gave_up_is_not_confirmed(open_line, wechat):
+async def test_a_reply_that_comes_after_wechat_gave_up_is_not_confirmed(
+    open_line: OpenLine, wechat: WeChatSide
+) -> None:
     line = await open_line(patience=0.1)
     claim = Claim("可以散步")
 
@@ -223,7 +233,7 @@ async def test_a_reply_that_comes_after_wechat_gave_up_is_not_confirmed(open_lin
     assert (status, wechat.read_reply(body)["Content"], claim.confirmed) == (200, "可以散步", 1)
 
 
-async def test_a_reply_to_a_connection_that_is_gone_is_not_confirmed(line, wechat):
+async def test_a_reply_to_a_connection_that_is_gone_is_not_confirmed(line: Line, wechat: WeChatSide) -> None:
     arrived, left = asyncio.Event(), asyncio.Event()
     claim = Claim("可以散步")
 
@@ -255,7 +265,7 @@ async def send_raw(line: Line, query: dict[str, str], body: bytes, *, length: in
     return writer
 
 
-async def test_a_body_that_stops_in_the_middle_is_refused_and_counted(line, wechat):
+async def test_a_body_that_stops_in_the_middle_is_refused_and_counted(line: Line, wechat: WeChatSide) -> None:
     query, body = wechat.push(wechat.xml(Content="运动"))
     writer = await send_raw(line, query, body[:50], length=len(body))
     writer.close()
@@ -265,7 +275,7 @@ async def test_a_body_that_stops_in_the_middle_is_refused_and_counted(line, wech
     assert not line.received
 
 
-async def test_a_body_that_never_ends_is_given_up(open_line, wechat):
+async def test_a_body_that_never_ends_is_given_up(open_line: OpenLine, wechat: WeChatSide) -> None:
     line = await open_line(patience=0.1)
     query, body = wechat.push(wechat.xml(Content="运动"))
     writer = await send_raw(line, query, body[:50], length=len(body))
@@ -289,7 +299,9 @@ async def test_a_body_that_never_ends_is_given_up(open_line, wechat):
         (lambda q, b: (q, b"<xml><Content>hi</Content></xml>"), "mode"),
     ],
 )
-async def test_each_kind_of_bad_input_is_an_empty_403_counted_by_its_reason(spoil, reason, line, wechat):
+async def test_each_kind_of_bad_input_is_an_empty_403_counted_by_its_reason(
+    spoil: Any, reason: str, line: Line, wechat: WeChatSide
+) -> None:
     query, body = spoil(*wechat.push(wechat.xml(Content="我头疼")))
     with structlog.testing.capture_logs() as logs:
         assert await line.push(query, body) == (403, "")
@@ -305,12 +317,14 @@ async def test_each_kind_of_bad_input_is_an_empty_403_counted_by_its_reason(spoi
         ({"app_id": "wx-of-another"}, "app_id"),
     ],
 )
-async def test_a_stale_or_foreign_push_is_an_empty_403(push, reason, line, wechat):
+async def test_a_stale_or_foreign_push_is_an_empty_403(
+    push: dict[str, Any], reason: str, line: Line, wechat: WeChatSide
+) -> None:
     assert await line.push(*wechat.push(wechat.xml(Content="x"), **push)) == (403, "")
     assert line.count("refused", reason=reason) == 1
 
 
-async def test_an_oversized_body_is_refused_also_when_its_length_is_not_told(line, wechat):
+async def test_an_oversized_body_is_refused_also_when_its_length_is_not_told(line: Line, wechat: WeChatSide) -> None:
     query, _ = wechat.push(wechat.xml(Content="x"))
 
     async def endless() -> AsyncIterator[bytes]:
@@ -322,34 +336,34 @@ async def test_an_oversized_body_is_refused_also_when_its_length_is_not_told(lin
     assert line.count("refused", reason="size") == 1
 
 
-async def test_a_compressed_bomb_is_refused(line, wechat):
+async def test_a_compressed_bomb_is_refused(line: Line, wechat: WeChatSide) -> None:
     query, _ = wechat.push(wechat.xml(Content="x"))
     bomb = gzip.compress(b"x" * 5_000_000)
     assert (await line.push(query, bomb, headers={"Content-Encoding": "gzip"}))[0] == 403
     assert line.count("refused", reason="size") == 1
 
 
-async def test_a_compression_that_is_broken_is_refused(line, wechat):
+async def test_a_compression_that_is_broken_is_refused(line: Line, wechat: WeChatSide) -> None:
     query, body = wechat.push(wechat.xml(Content="x"))
     assert (await line.push(query, body, headers={"Content-Encoding": "gzip"}))[0] in (400, 403)
     assert not line.received
 
 
 @pytest.mark.parametrize("msg_type", ["text", "image", "voice", "video", "shortvideo", "location", "link", "file"])
-async def test_every_message_type_is_received_and_acknowledged(msg_type, line, wechat):
+async def test_every_message_type_is_received_and_acknowledged(msg_type: str, line: Line, wechat: WeChatSide) -> None:
     assert await line.push(*wechat.push(wechat.xml(msg_type))) == (200, "success")
     assert [inbound.kind for inbound, _ in line.received] == [msg_type]
     assert line.count("unknown", of="message") == 0
 
 
-async def test_unknown_types_and_events_are_received_acknowledged_and_counted(line, wechat):
+async def test_unknown_types_and_events_are_received_acknowledged_and_counted(line: Line, wechat: WeChatSide) -> None:
     assert await line.push(*wechat.push(wechat.xml("hologram"))) == (200, "success")
     assert await line.push(*wechat.push(wechat.xml("event", Event="brand_new"))) == (200, "success")
     assert [inbound.kind for inbound, _ in line.received] == ["unknown", "event"]
     assert (line.count("unknown", of="message"), line.count("unknown", of="event")) == (1, 1)
 
 
-async def test_the_trace_id_is_bound_while_a_message_is_received(line, wechat):
+async def test_the_trace_id_is_bound_while_a_message_is_received(line: Line, wechat: WeChatSide) -> None:
     bound = []
 
     async def note(_: Inbound) -> None:
@@ -361,7 +375,7 @@ async def test_the_trace_id_is_bound_while_a_message_is_received(line, wechat):
     assert bound == [trace_id for _, trace_id in line.received]
 
 
-async def test_messages_that_arrive_together_are_each_answered_with_their_own(line, wechat):
+async def test_messages_that_arrive_together_are_each_answered_with_their_own(line: Line, wechat: WeChatSide) -> None:
     async def echo(inbound: Inbound) -> Claim:
         await asyncio.sleep(0)
         return Claim(f"答：{inbound.text}")
@@ -373,6 +387,6 @@ async def test_messages_that_arrive_together_are_each_answered_with_their_own(li
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-async def test_other_methods_are_not_served(method, line):
+async def test_other_methods_are_not_served(method: str, line: Line) -> None:
     async with line.http.request(method, "/wechat") as response:
         assert response.status == 405
