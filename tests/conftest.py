@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -37,6 +38,12 @@ MIGRATIONS = ROOT / "bot" / "store" / "migrations"
 KEPT_TEMPLATES = 5
 _ONE_AT_A_TIME = 0x7E57
 _LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
+
+# Two shared cores say nothing about how long one example should take.
+hypothesis.settings.register_profile(
+    "shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], max_examples=60
+)
+hypothesis.settings.load_profile("shared")
 
 _reached_outside: list[str] = []
 _without_browser = pytest.StashKey[list[str]]()
