@@ -95,7 +95,7 @@ def test_an_answer_closes_with_the_line_that_it_is_general_knowledge(topic: Topi
 @pytest.mark.parametrize("topic", REFUSED, ids=lambda topic: topic.topic)
 def test_a_refused_question_is_declined_and_handed_over_with_the_way_out_in_an_emergency(topic: Topic) -> None:
     assert re.search(r"不能|只做ITP的科普", topic.short)
-    assert re.search(r"医生|科室", topic.short)
+    assert re.search(r"医生|科室|血液科", topic.short)
     assert re.search(r"120|12356", topic.short)
     assert CLOSING_LINE not in topic.message
     assert "120" in topic.full
@@ -115,9 +115,10 @@ def test_what_must_not_be_answered_is_refused() -> None:
 
 
 def test_refusals_are_trained_as_questions_for_a_doctor_and_answers_as_general_knowledge() -> None:
+    """Other illnesses are declined at once: the doctors on duty here do not treat them."""
     for phrase in PHRASES:
-        expected = "ask_doctor" if TOPICS[phrase.topic].refuses else f"faq/{phrase.topic}"
-        assert phrase.intent == expected, phrase.text
+        to_doctor = TOPICS[phrase.topic].refuses and phrase.topic != "other_disease"
+        assert phrase.intent == ("ask_doctor" if to_doctor else f"faq/{phrase.topic}"), phrase.text
 
 
 @pytest.mark.parametrize(
