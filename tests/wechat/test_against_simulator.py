@@ -70,7 +70,7 @@ async def connected(wechat: WeChatSide, redis: Redis) -> AsyncIterator[Connected
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
-    async def connect(mode: OurMode = "safe") -> Line:
+    async def connect(mode: OurMode = "safe", *, patience: float = 5.0) -> Line:
         lines: list[Line] = []
 
         async def receive(inbound: Inbound, _: str) -> Answered | None:
@@ -83,7 +83,7 @@ async def connected(wechat: WeChatSide, redis: Redis) -> AsyncIterator[Connected
 
         app = web.Application()
         metrics = Metrics(CollectorRegistry())
-        app.add_routes(routes(wechat.envelope(mode), receive, metrics=metrics, patience=0.3))
+        app.add_routes(routes(wechat.envelope(mode), receive, metrics=metrics, patience=patience))
         config = SimulatorConfig(
             callback_url=f"{await listen(app)}/wechat",
             app_id=wechat.app_id,
@@ -92,7 +92,7 @@ async def connected(wechat: WeChatSide, redis: Redis) -> AsyncIterator[Connected
             aes_key=wechat.aes_key,
             mode=Mode(mode),
             templates=(TEMPLATE,),
-            deadline_seconds=0.3,
+            deadline_seconds=patience,
         )
         world = World(config)
         client = WeChat(wechat.app_id, "app-secret-of-the-tests", await listen(create(config, world)), redis)
@@ -171,7 +171,7 @@ async def test_the_other_calls_are_taken_as_they_are(connected: Connected) -> No
 
 
 async def test_a_message_that_could_not_be_stored_is_sent_again_and_answered(connected: Connected) -> None:
-    line = await connected()
+    line = await connected(patience=1.0)
     line.broken = 2
     outcome = await line.lin.says("我头疼")
     assert (outcome.attempts, outcome.text, outcome.failed) == (3, "收到：我头疼", False)

@@ -189,7 +189,7 @@ async def test_a_reply_too_long_for_wechat_is_shortened_rather_than_lost(line: L
 async def test_a_message_that_was_not_stored_gets_no_answer_so_that_wechat_sends_it_again(
     open_line: OpenLine, wechat: WeChatSide
 ) -> None:
-    line = await open_line(patience=0.05)
+    line = await open_line(patience=0.5)
     line.answer = failing(RuntimeError("insert failed for 我头疼"))
     push = wechat.push(wechat.xml(Content="我头疼"))
     with structlog.testing.capture_logs() as logs, pytest.raises(aiohttp.ServerDisconnectedError):
@@ -205,22 +205,22 @@ async def test_a_message_that_was_not_stored_gets_no_answer_so_that_wechat_sends
 
 
 async def test_the_request_is_held_until_wechat_has_given_up(open_line: OpenLine, wechat: WeChatSide) -> None:
-    line = await open_line(patience=0.3)
+    line = await open_line(patience=0.5)
     line.answer = failing(OSError())
     began = asyncio.get_running_loop().time()
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await line.push(*wechat.push(wechat.xml(Content="你好")))
-    assert asyncio.get_running_loop().time() - began >= 0.29
+    assert asyncio.get_running_loop().time() - began >= 0.49
 
 
 async def test_a_reply_that_comes_after_wechat_gave_up_is_not_confirmed(
     open_line: OpenLine, wechat: WeChatSide
 ) -> None:
-    line = await open_line(patience=0.1)
+    line = await open_line(patience=0.5)
     claim = Claim("可以散步")
 
     async def late(_: Inbound) -> Claim:
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.6)
         return claim
 
     line.answer = late

@@ -227,7 +227,7 @@ async def test_a_message_without_a_proper_answer_may_have_been_sent_and_is_not_s
 ) -> None:
     api.tell(SEND, answer)
     with pytest.raises(errors.MaybeSent):
-        await connect(timeout=0.3).send_text("o1", "好")
+        await connect(timeout=1.0).send_text("o1", "好")
     assert len(api.of(SEND)) == 1
 
 
@@ -245,7 +245,7 @@ async def test_a_template_without_an_answer_is_sent_again_under_the_same_id(
     first: Any, api: FakeApi, connect: Connect
 ) -> None:
     api.tell(TEMPLATE, first, {"errcode": 45065, "errmsg": "clientmsgid exist"})
-    client = connect(timeout=0.3)
+    client = connect(timeout=1.0)
     assert await client.send_template("o1", "tpl", {}, client_msg_id="out-1") == Sent("", repeated=True)
     assert [call["json"]["client_msg_id"] for call in api.of(TEMPLATE)] == ["out-1", "out-1"]
 
@@ -438,7 +438,7 @@ async def test_an_ordinary_user_is_not_taken_for_a_snapshot(api: FakeApi, client
 async def test_a_login_without_an_answer_is_started_again_not_asked_again(api: FakeApi, connect: Connect) -> None:
     api.tell("sns/oauth2/access_token", hang)
     with pytest.raises(errors.LoginStale):
-        await connect(timeout=0.3).oauth_openid("code")
+        await connect(timeout=1.0).oauth_openid("code")
     assert len(api.of("sns/oauth2/access_token")) == 1
 
 
