@@ -23,6 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from bot import clock, demo, keys, logs, settings
+from bot.care import rechecks
 from bot.care.consultations import answering, ladder
 from bot.care.followups import course
 from bot.demo.simulator import SimulatorProcess
@@ -37,6 +38,7 @@ from bot.dialogue.turn import Turns
 from bot.inbox.intake import Arrival, Intake
 from bot.inbox.lanes import Lanes
 from bot.inbox.messages import Message, Stage
+from bot.inbox.retention import forget_unconsented
 from bot.jobs import Ticks
 from bot.outbox.passive import PassiveReplies, Reply, release_dead_claims
 from bot.outbox.rows import READY
@@ -51,6 +53,7 @@ from bot.wechat import callback
 from bot.wechat.client import WeChat
 from bot.wechat.delivery import Delivery
 from bot.wechat.envelope import Envelope
+from bot.wechat.errors import WeChatError
 from bot.wechat.messages import Inbound
 
 log = structlog.get_logger("server")
@@ -107,6 +110,7 @@ class Service:
         self._begin(self.sender.run(), "sender")
         self._begin(self.channel.tend(), "channel")
         self._begin(self._serve_engine(), "engine-start")
+        self._begin(self._make_menu(), "menu")
         self.ticks.start()
         await self.lanes.sweep()
 
@@ -119,7 +123,8 @@ class Service:
             state_dir=chosen.var_dir / "simulator",
         )
         api_url = self.simulator.url if chosen.simulated else str(chosen.wechat_api_url)
-        open_url = self.simulator.url if chosen.simulated else None
+        genuine = not chosen.simulated and str(chosen.wechat_api_url).startswith("https://api.weixin.qq.com")
+        open_url = str(chosen.wechat_open_url) if genuine else None
         self.wechat = WeChat(secrets.app_id, secrets.app_secret, api_url, self.redis, open_url=open_url)
         self._closing.push_async_callback(self.wechat.close)
         gateway = f"{self.simulator.url}/gateway/alert" if chosen.simulated else _text(chosen.alert_webhook_url)
@@ -147,6 +152,7 @@ class Service:
             (1.0, "lanes", self.lanes.sweep),
             (5.0, "ladder", self._tick_ladder),
             (5.0, "followups", self._tick_followups),
+            (5.0, "rechecks", self._tick_rechecks),
             (15.0, "unreadable", self._tick_unreadable),
             (5.0, "claims", self._tick_claims),
             (60.0, "idle", self._tick_idle),
@@ -242,6 +248,28 @@ class Service:
             if await self.engine.ready():
                 return
 
+    async def _make_menu(self) -> None:
+        """The menu below the chat; an account without that right goes without."""
+        page = self.settings.page_url
+        menu = {
+            "button": [
+                {"type": "click", "name": "问医生", "key": "ask_doctor"},
+                {"type": "view", "name": "我的记录", "url": f"{page}/p/record"},
+                {
+                    "name": "更多",
+                    "sub_button": [
+                        {"type": "click", "name": "怎么用", "key": "help"},
+                        {"type": "view", "name": "随访", "url": f"{page}/p/checkins"},
+                        {"type": "view", "name": "知情同意", "url": f"{page}/p/consent"},
+                    ],
+                },
+            ]
+        }
+        try:
+            await self.wechat.create_menu(menu)
+        except WeChatError as error:
+            log.warning("menu.not_made", code=error.code)
+
     def _begin(self, work: Awaitable[None], name: str) -> None:
         async def guarded() -> None:
             try:
@@ -306,6 +334,12 @@ class Service:
         async with self.database.transaction() as session:
             await answering.return_idle(session, clock.now())
 
+    async def _tick_rechecks(self) -> None:
+        async with self.database.transaction() as session:
+            asked = await rechecks.tick(session, clock.now())
+        if asked:
+            self.sender.wake()
+
     async def _tick_claims(self) -> None:
         await release_dead_claims(self.database)
         await self.sender.recover()
@@ -316,6 +350,8 @@ class Service:
             before = {"before": clock.now() - _KEPT}
             await connection.execute(text("delete from received where received_at < :before"), before)
             await connection.execute(text("delete from action_result where at < :before"), before)
+        async with self.database.transaction() as session:
+            await forget_unconsented(session, clock.now())
 
     # -- routes ------------------------------------------------------------------------------------------------------
 
@@ -346,7 +382,7 @@ class Service:
     async def _move_clock(self, request: web.Request) -> web.Response:
         moved = await request.json()
         await demo_clock.move(self.database, float(moved["offset_seconds"]))
-        for name in ("ladder", "followups", "unreadable", "idle", "lanes"):
+        for name in ("ladder", "rechecks", "followups", "unreadable", "idle", "lanes"):
             await self.ticks.now(name)
         return web.json_response({"now": clock.now().isoformat()})
 
@@ -415,7 +451,7 @@ async def _redis_for_engine(redis: "Redis", address: str, secret: str) -> str:
     """A Redis user that reaches the conversations' locks and nothing else, where we may make one."""
     try:
         await redis.execute_command(
-            "ACL", "SETUSER", "engine", "reset", "on", f">{secret}", "~lk:*", "+@all", "-@admin", "-@dangerous"
+            "ACL", "SETUSER", "engine", "reset", "on", f">{secret}", "~engine:*", "+@all", "-@admin", "-@dangerous"
         )
     except Exception:
         return address

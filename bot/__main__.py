@@ -9,9 +9,14 @@ import getpass
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from bot import settings
 from bot.settings import Settings, SettingsRefused
+
+if TYPE_CHECKING:
+    from bot.store.database import Database
 
 
 class Refused(Exception):
@@ -116,6 +121,78 @@ async def _check_migrations(_chosen: argparse.Namespace) -> str:
     return "migrations and models agree"
 
 
+async def _smoke(_chosen: argparse.Namespace) -> str:
+    from bot.demo import smoke
+
+    settings.read()
+    if await smoke.run() != 0:
+        raise Refused("the story did not play to its end")
+    return "the story played to its end"
+
+
+@asynccontextmanager
+async def _demo_database() -> AsyncIterator[tuple["Database", str]]:
+    """The demo's database and the official account's id its people belong to.
+
+    Raises:
+        Refused: this is not a demo.
+    """
+    from bot import keys
+    from bot.store import demo_clock, migrate
+    from bot.store.channel import Channel
+    from bot.store.database import Database
+    from bot.store.vault import Vault
+
+    configured = settings.read()
+    if not configured.demo:
+        raise Refused("only a demo (ENV=demo) has a world that can be changed like this")
+    secrets = keys.load(configured)
+    async with _database_address(configured) as address:
+        await migrate.upgrade(address)
+        database, channel = Database(address, Vault.of(*secrets.data_keys)), Channel(address)
+        try:
+            await channel.open()
+            await demo_clock.follow(database, channel)
+            yield database, secrets.app_id
+        finally:
+            await channel.close()
+            await database.close()
+
+
+async def _demo_reset(_chosen: argparse.Namespace) -> str:
+    from bot import demo
+
+    async with _demo_database() as (database, app_id):
+        await demo.reset(database, app_id=app_id)
+    return "the demo's world is new"
+
+
+async def _demo_person(chosen: argparse.Namespace) -> str:
+    from bot.demo.situations import put_person
+
+    async with _demo_database() as (database, app_id):
+        await put_person(database, chosen.openid, setup=chosen.setup, today=chosen.now, app_id=app_id)
+    return "ready"
+
+
+async def _demo_clock(chosen: argparse.Namespace) -> str:
+    from bot import clock
+    from bot.store import demo_clock
+
+    async with _demo_database() as (database, _):
+        ahead = timedelta() if chosen.by == "reset" else clock.offset() + _span(chosen.by)
+        await demo_clock.move(database, ahead.total_seconds())
+        return f"{clock.local(clock.now()):%Y-%m-%d %H:%M}"
+
+
+def _span(text: str) -> timedelta:
+    units = {"d": "days", "h": "hours", "m": "minutes"}
+    number = text[:-1].lstrip("+")
+    if text[-1:] not in units or not number.lstrip("-").isdecimal():
+        raise Refused("expected a span like +1d, +3h, +30m, or `reset`")
+    return timedelta(**{units[text[-1]]: int(number)})
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands."""
     top = argparse.ArgumentParser(prog="python -m bot", description="ITP Companion")
@@ -140,6 +217,21 @@ def parser() -> argparse.ArgumentParser:
     new.set_defaults(does=_new_migration)
     check = migrations.add_parser("check", help="whether migrations and models agree")
     check.set_defaults(does=_check_migrations)
+
+    smoke = parts.add_parser("smoke", help="play the whole story once and print the transcript")
+    smoke.set_defaults(does=_smoke)
+
+    demo = parts.add_parser("demo", help="the demo's world").add_subparsers(required=True, metavar="what")
+    reset = demo.add_parser("reset", help="make the world anew; everything in the demo's database is lost")
+    reset.set_defaults(does=_demo_reset)
+    person = demo.add_parser("person", help="register an account, agreed, in a stated situation")
+    person.add_argument("openid", help="the WeChat id it will write with")
+    person.add_argument("--setup", default="", help="the situation in words, e.g. 成人患者，已注册")
+    person.add_argument("--now", type=date.fromisoformat, default=None, help="the day it is, YYYY-MM-DD")
+    person.set_defaults(does=_demo_person)
+    move = demo.add_parser("clock", help="move the demo's clock")
+    move.add_argument("by", help="+1d, +3h, +30m, or `reset`")
+    move.set_defaults(does=_demo_clock)
     return top
 
 

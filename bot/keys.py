@@ -34,6 +34,14 @@ def _32_bytes() -> str:
     return base64.b64encode(os.urandom(32)).decode()
 
 
+def random_aes_key() -> str:
+    """An EncodingAESKey as WeChat's console makes them: 43 letters and digits."""
+    while True:
+        key = _32_bytes().rstrip("=")
+        if key.isalnum():
+            return key
+
+
 _MADE: dict[str, Callable[[], str]] = {
     "data_key": _32_bytes,
     "engine_data_key": _32_bytes,
@@ -43,7 +51,7 @@ _MADE: dict[str, Callable[[], str]] = {
     "wechat_app_id": lambda: "wx" + secrets.token_hex(8),
     "wechat_app_secret": lambda: secrets.token_hex(16),
     "wechat_token": lambda: secrets.token_hex(8),
-    "wechat_aes_key": lambda: _32_bytes().rstrip("=").replace("+", "A").replace("/", "B"),
+    "wechat_aes_key": random_aes_key,
 }
 
 

@@ -3,9 +3,11 @@
 from sqlalchemy import MetaData
 
 import bot.care.attachments
+import bot.care.bindings
 import bot.care.consultations.rows
 import bot.care.followups.rows
 import bot.care.patients
+import bot.care.rechecks
 import bot.care.records
 import bot.care.roster
 import bot.dialogue.turns

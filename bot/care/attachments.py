@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, select
+from sqlalchemy import ForeignKey, Index, LargeBinary, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
@@ -61,6 +61,12 @@ def keep(
         attachment.data_sealed = key.seal_bytes(data, "attachment", "data", attachment.id)
     session.add(attachment)
     return attachment
+
+
+async def bytes_since(session: AsyncSession, account_id: uuid.UUID, since: datetime) -> int:
+    """How much the account sent since then."""
+    statement = select(func.coalesce(func.sum(Attachment.size), 0))
+    return int(await session.scalar(statement.where(Attachment.account_id == account_id, Attachment.at >= since)) or 0)
 
 
 async def data_of(session: AsyncSession, attachment: Attachment) -> bytes | None:

@@ -144,7 +144,12 @@ async def withdraw_consent(session: AsyncSession, account: Account) -> bool:
 async def add_person(session: AsyncSession, account: Account, relation: Relation) -> Person:
     """A new record that this account acts for, and speaks about from now on."""
     vault = vault_of(session)
-    person = Person(id=new_id(), wrapped_key=vault.new_key("person"), created_at=clock.now())
+    person = Person(
+        id=new_id(),
+        wrapped_key=vault.new_key("person"),
+        hospital_id=account.scanned_hospital_id,
+        created_at=clock.now(),
+    )
     session.add(person)
     await session.flush()
     for other in await session.scalars(select(ActsFor).where(ActsFor.account_id == account.id)):

@@ -13,11 +13,12 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock
-from bot.care import records, roster
+from bot.care import rechecks, records, roster
 from bot.care.consultations.asking import Receipt, Told, alarm, ask
 from bot.care.consultations.states import Level
 from bot.care.patients import Person, has_consented, person_of
-from bot.care.triage import Facts, FlagLevel, Verdict, advice_text, safe_triage
+from bot.care.triage import Facts, FlagLevel, Verdict, safe_triage
+from bot.care.triage import text as advice_of
 from bot.inbox.messages import Message, Stage, held, open_body, recent_texts
 from bot.outbox import choices
 from bot.outbox.rows import Content, Kind, owe
@@ -27,6 +28,7 @@ from bot.store.database import Database
 log = structlog.get_logger(__name__)
 
 SPLIT_OVER = timedelta(minutes=3)
+DEFAULT_ADVICE = "bleeding"
 PASS_ON = "同意把这句话发给值班医生"
 
 judged = Counter("itp_triage_total", "Messages triaged, by flag level", ["flag_level"])
@@ -137,7 +139,7 @@ async def put_to_doctors(
 async def _emergency(session: AsyncSession, message: Message, writer: Writer, verdict: Verdict, text: str) -> None:
     """Consultation, alerts and advice in this one transaction; the advice leaves as the passive reply."""
     now = clock.now()
-    advice = advice_text(verdict.advice)
+    advice = advice_of(verdict.advice or DEFAULT_ADVICE)
     if writer.consented:
         receipt = await put_to_doctors(session, message, writer, verdict, text, Level.EMERGENCY)
         said = advice.text
@@ -156,6 +158,7 @@ async def _emergency(session: AsyncSession, message: Message, writer: Writer, ve
     if receipt.nobody_on_duty:
         said += "\n\n现在没有值班医生在线，我们已经通知负责人。请直接拨打120或去最近的急诊。"
     alarm(writer.account, receipt.consultation, now)
+    await rechecks.plan(session, writer.account, receipt.consultation.id, now)
     message.consultation_id = receipt.consultation.id
     await owe(
         session,

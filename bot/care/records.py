@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot import clock
-from bot.care.patients import Person, accounts_of
+from bot.care.patients import Person
 from bot.care.roster import CLINICAL_ROLES, Staff
 from bot.language.counts import PlateletReading, read_counts
 from bot.store import audit
@@ -208,8 +208,8 @@ class Record:
 async def open_record(session: AsyncSession, *, actor: Staff, person_id: uuid.UUID, why: str, **details: Any) -> Record:
     """The one way for staff to a record: checks the right, writes the audit row, then opens.
 
-    Clinical staff see the patients of their hospital; the platform's own doctors (hospital of level 0) see those whose
-    question reached them, which their page names in `details`.
+    Clinical staff see the patients of their hospital, and those whose question they hold; the platform's own doctors
+    (hospital of level 0) see those whose question reached them. Their page names the question in `details`.
 
     Raises:
         Forbidden: the role or the hospital does not allow it. That is audited too.
@@ -242,14 +242,16 @@ async def open_record(session: AsyncSession, *, actor: Staff, person_id: uuid.UU
 
 
 async def _theirs(session: AsyncSession, actor: Staff, person: Person) -> bool:
-    from bot.care.consultations.rows import Consultation  # noqa: PLC0415 - consultations hang on persons, not the reverse
+    from bot.care.consultations.ladder import LAST_RUNG  # noqa: PLC0415 - consultations hang on persons, not the reverse
+    from bot.care.consultations.rows import Consultation  # noqa: PLC0415
     from bot.care.roster import platform  # noqa: PLC0415
 
     if person.hospital_id is not None and actor.hospital_id == person.hospital_id:
         return True
+    # Somebody of another hospital: whoever claimed the patient's question, and the platform's own once it reached them.
+    reached = Consultation.holder_id == actor.id
     own = await platform(session)
-    if own is None or actor.hospital_id != own.id:
-        return False
-    accounts = [account.id for account in await accounts_of(session, person.id)]
-    asked = select(Consultation.id).where(Consultation.account_id.in_(accounts)).limit(1)
+    if own is not None and actor.hospital_id == own.id:
+        reached |= Consultation.hospital_id.is_(None) | (Consultation.rung >= LAST_RUNG)
+    asked = select(Consultation.id).where(Consultation.person_id == person.id, reached).limit(1)
     return await session.scalar(asked) is not None

@@ -15,7 +15,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _PR_SET_PDEATHSIG = 1
-_TEMPLATES = (
+TEMPLATE_LIST = (
     {
         "id": "demo-alert",
         "title": "患者咨询提醒",
@@ -53,7 +53,7 @@ class SimulatorProcess:
         folder.mkdir(parents=True, exist_ok=True)
         people_file, templates_file = folder / "people.json", folder / "templates.json"
         people_file.write_text(json.dumps(people, ensure_ascii=False), "utf-8")
-        templates_file.write_text(json.dumps(_TEMPLATES, ensure_ascii=False), "utf-8")
+        templates_file.write_text(json.dumps(TEMPLATE_LIST, ensure_ascii=False), "utf-8")
         inherited = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
         root = Path(__file__).resolve().parents[2]
         self._child = await asyncio.create_subprocess_exec(

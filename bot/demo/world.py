@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot import clock
 from bot.care.consultations.asking import Told, ask
 from bot.care.consultations.states import Level
-from bot.care.patients import ActsFor, Consent, Person, Relation, give_consent
+from bot.care.patients import ActsFor, Consent, Person, Relation
 from bot.care.records import Kind, Medicine, Observation
 from bot.care.roster import Hospital, Part, Role, Shift, Staff
 from bot.knowledge import faq
@@ -259,21 +259,3 @@ async def _add_patient(
             reason="患者提问，需要医生答复",
             cause=f"demo:{person.id}:question",
         )
-
-
-async def put_person(database: Database, wechat_id: str, *, setup: str, registered: bool = True) -> None:
-    """Register an account from outside (`python -m bot demo person`), agreed and in a stated situation."""
-    async with database.transaction() as session:
-        account = await accounts.find_or_create(session, wechat_id, now=clock.now())
-        if not registered:
-            return
-        person = await give_consent(session, account)
-        hospital = (
-            await session.scalars(select(Hospital).where(Hospital.level > 0).order_by(Hospital.level.desc()))
-        ).first()
-        person.hospital_id = hospital.id if hospital is not None else None
-        person.set_name(vault_of(session), "演示患者")
-        if "儿童" in setup or "孩子" in setup:
-            person.born_on = clock.today() - timedelta(days=365 * 6)
-        elif "成人" in setup or person.born_on is None:
-            person.born_on = clock.today() - timedelta(days=365 * 38)

@@ -30,7 +30,7 @@ from bot.inbox.messages import Message, held, open_body
 from bot.inbox.messages import Stage as MessageStage
 from bot.language.counts import format_count
 from bot.outbox import choices
-from bot.outbox.rows import Content, Kind, owe, unpark
+from bot.outbox.rows import Content, Kind, owe, supersede, unpark
 from bot.store.accounts import Account, Holder
 from bot.store.database import Database, vault_of
 
@@ -278,6 +278,7 @@ class Conversation:
             if said:
                 await self._reply(session, current[-1], account, said)
             for row in current:
+                await supersede(session, f"message:{row.id}:kept")
                 row.finish("answered")
             if invited is not None and await draft_of(session, account.id) is None:
                 await put_in_lane(session, invited)

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.care import bindings
 from bot.care.patients import has_consented
 from bot.dialogue import phrases
 from bot.dialogue.welcome import welcome
@@ -21,7 +22,11 @@ async def handle_event(session: AsyncSession, message: Message, account: Account
         case "subscribe":
             await unpark(session, account.id)
             consented = await has_consented(session, account.id)
-            return choices.offer(session, account, welcome().greeting, [] if consented else [phrases.CONSENT])
+            bound = await bindings.use(session, account, str(body.get("scene", "")))
+            greeting = "\n\n".join(filter(None, (bound, welcome().greeting)))
+            return choices.offer(session, account, greeting, [] if consented else [phrases.CONSENT])
+        case "scan":
+            return await bindings.use(session, account, str(body.get("scene", "")))
         case "unsubscribe":
             await _left(session, account)
         case "templatesendjobfinish":

@@ -2,11 +2,14 @@
 
 from datetime import date
 
+from bot.care.rechecks import CALLED_120, IN_HOSPITAL, NOT_MINE
+
+__all__ = ["CALLED_120", "IN_HOSPITAL", "NOT_MINE"]
+
 CONSENT = "同意"
 WITHDRAW = ("撤回同意", "不同意", "取消同意")
 ASK_DOCTOR = "问医生"
 VERY_URGENT, NOT_URGENT = "很急", "不急"
-CALLED_120, IN_HOSPITAL, NOT_MINE = "已联系120", "已到医院", "不是我现在的情况"
 NOT_MINE_SURE = "确定，不是我现在的情况"
 AS_PATIENT = "以患者身份"
 

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot import clock
 from bot.care import attachments
 from bot.care.consultations.asking import Receipt, Told, add_told, ask
 from bot.care.consultations.rows import locked
@@ -47,11 +48,15 @@ async def fetch(database: Database, source: "MediaSource", message: Message) -> 
     async with database.reading() as session:
         account = await session.get_one(Account, message.account_id)
         media_id = open_body(message, account, session).get("media_id")
+        taken = await attachments.bytes_since(session, account.id, clock.now() - timedelta(days=1))
+    if taken > _DAILY_BYTES:
+        return Fetched(None, None, "daily_limit")
     if not media_id:
         return Fetched(None, None, "no_media")
     try:
         data, content_type = await source.get_media(media_id)
     except Exception as error:
+        # Whatever went wrong, the patient is served and the doctor sees that something is missing.
         log.warning("media.failed", error=type(error).__name__, kind=message.kind)
         return Fetched(None, None, type(error).__name__)
     return Fetched(data, content_type, None)

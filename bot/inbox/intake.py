@@ -45,9 +45,9 @@ with incoming as (
         following = case when i.left_us then false when i.wrote or i.followed then true else following end,
         unreachable_since = case when i.wrote or i.followed then null else unreachable_since end
     from (
-        select account_id, bool_or(kind <> 'event' and event is distinct from 'menu_tap') as wrote,
-               bool_or(event in ('click', 'subscribe', 'scan', 'subscribe_scan', 'menu_tap', 'view')) as tapped,
-               bool_or(coalesce(event, '') in ('subscribe', 'subscribe_scan')) as followed,
+        select account_id, bool_or(kind not in ('event', 'unknown') and event is distinct from 'menu_tap') as wrote,
+               bool_or(coalesce(event, '') in ('click', 'subscribe', 'scan', 'scancode_push', 'scancode_waitmsg', 'menu_tap')) as tapped,
+               bool_or(coalesce(event, '') = 'subscribe') as followed,
                bool_or(coalesce(event, '') = 'unsubscribe') as left_us
         from incoming where id in (select message_id from fresh) group by account_id
     ) i where account.id = i.account_id

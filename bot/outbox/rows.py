@@ -176,6 +176,13 @@ async def unpark(session: AsyncSession, account_id: uuid.UUID) -> None:
     await session.execute(statement.values(state=State.PENDING, not_before=None, reason=None))
 
 
+async def supersede(session: AsyncSession, cause: str) -> None:
+    """What was owed for this cause and has not left yet is no longer needed."""
+    waiting = (State.PENDING, State.PARKED)
+    statement = update(Outbox).where(Outbox.cause == cause, Outbox.state.in_(waiting))
+    await session.execute(statement.values(state=State.SUPERSEDED, reason="answered_meanwhile"))
+
+
 async def sent_lately(session: AsyncSession, account_id: uuid.UUID, *, but: uuid.UUID) -> list[datetime]:
     """When active messages went to the account in the last two days (a doubtful one counts), this row left out."""
     spent = (State.SENT_ACTIVE, State.MAYBE_SENT, State.SENDING)

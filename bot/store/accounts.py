@@ -50,6 +50,7 @@ class Account(Base):
     abuse_marked_at: Mapped[datetime | None]
     choices_sealed: Mapped[bytes | None]
     asking_doctor_since: Mapped[datetime | None]
+    scanned_hospital_id: Mapped[uuid.UUID | None]
 
     def key(self, vault: Vault) -> Key:
         """The account's data key."""

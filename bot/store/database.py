@@ -39,7 +39,6 @@ class Database:
         async with self._sessions() as session:
             session.info["vault"] = self.vault
             yield session
-            await session.rollback()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:

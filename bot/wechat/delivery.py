@@ -110,6 +110,9 @@ def _word(error: errors.WeChatError) -> str:
             return "window_closed"
         case errors.Unreachable():
             return "unreachable"
+        case errors.Unknown():
+            log.error("wechat.unknown_code", code=error.code)
+            return "refused"
         case errors.CapabilityMissing() | errors.NoticeRefused() | errors.TooLong() | errors.MediaGone():
             return "refused"
         case errors.Misconfigured():

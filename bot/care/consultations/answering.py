@@ -10,9 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock
-from bot.care.consultations.ladder import ask_from
+from bot.care import roster
+from bot.care.consultations.ladder import ask_from, within
 from bot.care.consultations.rows import Consultation, ConsultationEntry, EntryKind, add_entry, locked
-from bot.care.consultations.states import Act, Outcome, Stage
+from bot.care.consultations.states import Act, Level, Outcome, Stage
 from bot.care.roster import ANSWERING_ROLES, Hospital, Staff
 from bot.outbox.rows import Content, Kind, owe
 from bot.store import audit
@@ -162,7 +163,15 @@ async def release(session: AsyncSession, *, consultation_id: uuid.UUID, doctor: 
     account = await _account(session, consultation)
     cause = f"consultation:{consultation.id}:released:{now.isoformat()}"
     await add_entry(session, consultation, account, EntryKind.EVENT, f"{doctor.name}医生放回", cause=cause, at=now)
-    await ask_from(session, consultation, consultation.rung + 1, now)
+    asked = await ask_from(session, consultation, consultation.rung + 1, now)
+    if consultation.level is not Level.EMERGENCY:
+        who, soon = roster.names(asked.staff), within(consultation.level, now)
+        text = (
+            f"{doctor.name}医生已把您的问题转给{who}，预计{soon}答复。您再发的话，会一起给医生看。"
+            if who
+            else "现在没有值班医生，我们已经通知负责人。不舒服请直接去医院或拨打120。"
+        )
+        await owe(session, account, Kind.NOTICE, Content(text), cause=cause, consultation_id=consultation.id)
     _audited(session, doctor, "consultation_released", consultation)
     return consultation
 

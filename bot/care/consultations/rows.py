@@ -150,7 +150,9 @@ async def add_entry(
     session.add(entry)
     await session.flush()
     # Every change of a consultation adds an entry, so this is where pages that are open hear of it.
-    await session.execute(sql("select pg_notify(:topic, :payload)"), {"topic": CHANGED, "payload": str(consultation.id)})
+    await session.execute(
+        sql("select pg_notify(:topic, :payload)"), {"topic": CHANGED, "payload": str(consultation.id)}
+    )
     return entry
 
 

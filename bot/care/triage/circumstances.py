@@ -24,6 +24,7 @@ _GROUPS = {
     "nsaid": {"nsaid"},
     "immunosuppressed": {"anti_cd20", "immunosuppressant"},
 }
+_NOW = {Said.PRESENT, Said.RESOLVED}
 _NEW = re.compile(
     r"刚确诊|刚查出|刚刚确诊|第一次查|初次发现|新诊断|刚诊断|刚发现|首次发现|第一次发现|头一次查|今天确诊|昨天确诊|刚得"
 )
@@ -35,7 +36,7 @@ def circumstances(
     reading: Reading, counts: Sequence[PlateletReading], record: Facts, today: date
 ) -> dict[str, float | None]:
     """Values and yes/no circumstances by the names conditions use; unknown is None or absent."""
-    values: dict[str, float | None] = dict(measured(reading.text))
+    values: dict[str, float | None] = dict(measured(reading.text, lambda span: reading.said(span) in _NOW))
     if values.get("age") is None and record.age is not None:
         values["age"] = float(record.age)
     if values.get("weeks") is None and record.pregnancy_weeks is not None:

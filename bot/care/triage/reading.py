@@ -33,7 +33,7 @@ _LINK = re.compile(r"[、和及与或跟]|以及|或者|或是|还有|也没有?
 _ADDS_WEIGHT = re.compile(r"[了得很]|特别|厉害|非常|越来越|不止|不停")
 _DENIED_AFTER = re.compile(
     r"(?:倒|也|都|已经|现在|暂时|目前|还|就|倒是|是|真的|一点|一点都|从来|从){0,3}"
-    r"(?:(?:没有|没(?!有)|未|无)(?=[,。!?;\n 的过]|$)|没有?(?:流|出|发生|出现|再|这[种个]|[痛疼吐黑红拉晕烧抽咳])|不(?:痛|疼|流|出血|吐|黑|红|拉|晕|烧|抽|咳|明显)(?![不才]))"
+    r"(?:(?:没有|没(?!有)|未|无)(?=[,。!?;\n 的过]|$)|没有?(?:流|出|发生|出现|再|这[种个]|[痛疼吐黑红拉晕烧咳]|抽(?!血))|不(?:痛|疼|流|出血|吐|黑|红|拉|晕|烧|抽|咳|明显)(?![不才]))"
 )
 _QUESTION_END = re.compile(r"[吗么嘛]|\?|说明什么|代表什么|什么意思|是真的|的可能|怎么预防|怎么办呢?$")
 _MAY = re.compile(
@@ -53,6 +53,8 @@ _CASE = re.compile(
     r"\d|止不住|不停|大量|好多|厉害|一直|还在|两天|三天|几天|越来越|怎么办|检查|伴有|半月|婴|孩|宝|娃|了[,。!]|了$|救|急(?!性)|妈|爸|爷|奶|婆|公(?!立)|妻|夫|父|母|小孩|朋友|姐|哥|弟|妹|他(?!汀)|她"
 )
 _THEN_WHAT = re.compile(r"[^,。!]{0,4}会(?:怎么?样|[^,。!]{1,8}(?:吗|么|\?))")
+# What tells of a sudden start tells no time: 「去年突然抽搐」.
+_SUDDEN = frozenset(["突然", "忽然", "一下子", "猛地", "又", "又开始", "刚", "越来越"])
 _SURELY_NOW = frozenset(
     ["现在", "今天", "今早", "今晚", "刚刚", "刚才", "正在", "这会儿", "目前", "已经", "救命", "快来"]
 )
@@ -152,7 +154,7 @@ class Reading:
         hidden = self._marker("not_negation")
         self._negators = [span for span in self._marker("negation") if not any(_inside(span, mask) for mask in hidden)]
         self._past = self._marker("past")
-        self._present = self._marker("present")
+        self._present = [span for span in self._marker("present") if not any(_meet(span, mark) for mark in self._past)]
         self._if = self._marker("if")
         calm = self._marker("not_fear")
         self._fear = [span for span in self._marker("fear") if not any(_inside(span, mask) for mask in calm)]
@@ -180,6 +182,10 @@ class Reading:
                 if end > starts.get(start, -1):
                     starts[start] = end
         self._symptom_starts = starts
+        # A figure of speech beside a complaint of its own is taken at its word (R9).
+        self._only_idioms = bool(self._idioms) and all(
+            any(idiom[0] < end and start < idiom[1] for idiom in self._idioms) for start, end in starts.items()
+        )
         self._denied = self._denials() if self._negators else []
 
     def _marker(self, name: str) -> list[Span]:
@@ -241,7 +247,7 @@ class Reading:
     def _judge(self, span: Span) -> Said:
         start, end = span
         text = self.text
-        if any(idiom[0] < end and start < idiom[1] for idiom in self._idioms):
+        if self._only_idioms and any(idiom[0] < end and start < idiom[1] for idiom in self._idioms):
             return Said.FIGURE
         if any(first <= start and end <= last for first, last in self._denied):
             return Said.DENIED
@@ -307,9 +313,13 @@ class Reading:
         start, end = span
         text = self.text
         marks = [(mark, False) for mark in self._past if sentence[0] <= mark[0] < start]
-        marks += [(mark, True) for mark in self._present if sentence[0] <= mark[0] < start]
+        marks += [
+            (mark, True)
+            for mark in self._present
+            if sentence[0] <= mark[0] < start and not (mark[0] >= clause[0] and text[mark[0] : mark[1]] in _SUDDEN)
+        ]
         last = max(marks, default=None)
-        present_here = any(clause[0] <= mark[0] < clause[1] for mark in self._present)
+        present_here = any(clause[0] <= mark[0] < clause[1] and not start <= mark[0] < end for mark in self._present)
         happened = _HAPPENED.match(text[end : end + 4]) or _HAPPENED_BEFORE.search(text[clause[0] : start])
         if happened and not present_here and not re.search(r"从来?没|从没", text[clause[0] : start]):
             return True
@@ -324,7 +334,9 @@ class Reading:
         if _SINCE.search(text[mark[1] : start]):
             return False
         if mark[0] >= clause[0]:
-            return not any(mark[1] <= place[0] < clause[1] for place in self._present)
+            return not any(
+                mark[1] <= place[0] < clause[1] and text[place[0] : place[1]] not in _SUDDEN for place in self._present
+            )
         # A past that was only told as background (「去年确诊ITP，」) does not reach into the next clause.
         told = text[mark[0] : self.clause(mark[0])[1]]
         carries = bool(_STRONG_PAST.search(told)) or any(
@@ -336,6 +348,10 @@ class Reading:
         """Whether a past thing is past only by a word such as 上次, so that it is worth asking whether it is now (R10)."""
         sentence = self.sentence(span[0])
         return self.said(span) is Said.PAST and bool(_WEAK_PAST.search(self.text[sentence[0] : span[0]]))
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _inside(span: Span, mask: Span) -> bool:

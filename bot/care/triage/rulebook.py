@@ -265,7 +265,8 @@ class _Compiler:
                 parts.append(self.ids[name] if name in self.ids else self.group(name, [piece]))
             else:
                 parts.append(self.part(piece))
-            self.whole.add(parts[-1])
+            if len(pieces) == 1:
+                self.whole.add(parts[-1])
         return Pattern(tuple(parts), tuple(joins), tuple(conditions), text)
 
     def flag(self, entry: Mapping[str, Any]) -> Flag:

@@ -1,6 +1,7 @@
 """Measured values and circumstances in a message: temperature, blood pressure, glucose, weeks of pregnancy, age."""
 
 import re
+from collections.abc import Callable
 
 _TEMPERATURE = re.compile(
     r"(?:体温|发烧|发热|高烧|低烧|烧到?了?|热到|温度|量了?|测了?|切脾|脾|新冠|阳性|激素|环孢)[^,。\d]{0,6}(3[5-9]|4[0-2])(?:[.度点](\d)|度|℃)?(?!\d|[./]\d|mg|片|岁|万|天)"
@@ -25,30 +26,21 @@ _MINUTES = re.compile(
 _CHINESE = {"十": 10, "二十": 20, "三十": 30, "四十": 40, "十五": 15, "一刻": 15, "半": 0.5}
 
 
-def measured(text: str) -> dict[str, float]:
+def measured(text: str, is_now: Callable[[tuple[int, int]], bool] = lambda span: True) -> dict[str, float]:
     """The values of a normalised text by the names conditions use; what is not said is absent.
 
-    Temperature in °C, pressures in mmHg, glucose in mmol/L, haemoglobin in g/L, alt in U/L, weeks of pregnancy, age in
-    years, minutes of the longest duration named.
+    `is_now` tells whether what stands at a span is said of here and now; other measurements are passed over. Temperature
+    in °C, pressures in mmHg, glucose in mmol/L, haemoglobin in g/L, alt in U/L, weeks of pregnancy, age in years, minutes
+    of the longest duration named.
     """
     if not any(char.isdigit() or char in "一二三四五六七八九十半" for char in text):
         return {}
-    values: dict[str, float] = {}
-    for found in _TEMPERATURE.finditer(text):
-        whole, part = found[1] or found[3], found[2] or found[4] or found[5]
-        value = float(whole) + (float(part) / 10 if part else 0)
-        values["temperature"] = max(value, values.get("temperature", 0))
-    if found_pressure := _PRESSURE.search(text):
-        high = float(found_pressure[1] or found_pressure[3])
-        if 60 <= high <= 280:
-            values["systolic"] = high
-        if low := found_pressure[2] or found_pressure[4]:
-            values["diastolic"] = float(low)
-    if found_low := _LOW_PRESSURE.search(text):
-        values["diastolic"] = float(found_low[1])
+    values = {**_temperature(text, is_now), **_pressures(text, is_now)}
     for name, pattern in (("glucose", _GLUCOSE), ("haemoglobin", _HAEMOGLOBIN), ("alt", _ALT)):
-        if found_value := pattern.search(text):
-            values[name] = float(found_value[1])
+        for found in pattern.finditer(text):
+            if is_now(found.span()):
+                values[name] = float(found[1])
+                break
     if found_weeks := _WEEKS.search(text):
         values["weeks"] = float(found_weeks[1] or found_weeks[2])
     elif found_months := _MONTHS.search(text):
@@ -64,4 +56,28 @@ def measured(text: str) -> dict[str, float]:
         longest = max(longest, number * (60 if duration[2] in {"小时", "钟头"} else 1))
     if longest:
         values["minutes"] = longest
+    return values
+
+
+def _temperature(text: str, is_now: Callable[[tuple[int, int]], bool]) -> dict[str, float]:
+    highest = 0.0
+    for found in _TEMPERATURE.finditer(text):
+        if is_now(found.span()):
+            whole, part = found[1] or found[3], found[2] or found[4] or found[5]
+            highest = max(highest, float(whole) + (float(part) / 10 if part else 0))
+    return {"temperature": highest} if highest else {}
+
+
+def _pressures(text: str, is_now: Callable[[tuple[int, int]], bool]) -> dict[str, float]:
+    values = {}
+    for found in _PRESSURE.finditer(text):
+        high = float(found[1] or found[3])
+        if is_now(found.span()) and 60 <= high <= 280:
+            values["systolic"] = high
+            if low := found[2] or found[4]:
+                values["diastolic"] = float(low)
+            break
+    found_low = _LOW_PRESSURE.search(text)
+    if found_low and is_now(found_low.span()):
+        values["diastolic"] = float(found_low[1])
     return values

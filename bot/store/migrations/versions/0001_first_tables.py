@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("abuse_marked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("choices_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("asking_doctor_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("scanned_hospital_id", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("openid_blind", name=op.f("uq_account_openid_blind")),
     )
@@ -649,12 +650,45 @@ def upgrade() -> None:
         sa.UniqueConstraint("cause", name=op.f("uq_consultation_entry_cause")),
     )
     op.create_index("ix_consultation_entry_thread", "consultation_entry", ["consultation_id", "at"], unique=False)
+    op.create_table(
+        "qr_scene",
+        sa.Column("scene", sa.Text(), nullable=False),
+        sa.Column("binds", sa.Enum("staff", "hospital", name="binds", native_enum=False, length=32), nullable=False),
+        sa.Column("staff_id", sa.Uuid(), nullable=True),
+        sa.Column("hospital_id", sa.Uuid(), nullable=True),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("used_by", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(["hospital_id"], ["hospital.id"], name=op.f("fk_qr_scene_hospital_id_hospital")),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_qr_scene_staff_id_staff")),
+        sa.ForeignKeyConstraint(["used_by"], ["account.id"], name=op.f("fk_qr_scene_used_by_account")),
+        sa.PrimaryKeyConstraint("scene", name=op.f("pk_qr_scene")),
+    )
+    op.create_table(
+        "recheck",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("consultation_id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_recheck_account_id_account")),
+        sa.ForeignKeyConstraint(
+            ["consultation_id"], ["consultation.id"], name=op.f("fk_recheck_consultation_id_consultation")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recheck")),
+        sa.UniqueConstraint("consultation_id", "due_at", name=op.f("uq_recheck_consultation_id_due_at")),
+    )
+    op.create_index("ix_recheck_due", "recheck", ["due_at"], unique=False, postgresql_where="done_at is null")
     for table in PARTITIONED:
         # What falls into no month's partition is kept here and moved when the month's partition is made.
         op.execute(f"create table {table}_pdefault partition of {table} default")
 
 
 def downgrade() -> None:
+    op.drop_table("recheck")
+    op.drop_table("qr_scene")
     op.drop_index("ix_consultation_entry_thread", table_name="consultation_entry")
     op.drop_table("consultation_entry")
     op.drop_index(
