@@ -9,8 +9,9 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -18,7 +19,8 @@ from aiohttp import web
 from defusedxml.ElementTree import fromstring
 from wechatpy.crypto import WeChatCrypto
 
-from bot.simulator.config import Mode, Template
+from bot.simulator.app import create
+from bot.simulator.config import Mode, SimulatorConfig, Template
 from bot.simulator.crypto import signature
 from bot.simulator.phone import Phone
 from bot.simulator.world import World
@@ -185,3 +187,50 @@ class WeChat:
 
 
 Start = Callable[..., Any]
+
+
+@asynccontextmanager
+async def staged() -> AsyncIterator[Start]:
+    """Gives what starts a simulator with a callback of its own; keyword arguments go into its configuration."""
+    closing: list[Callable[[], Any]] = []
+
+    async def listen(app: web.Application) -> str:
+        runner = web.AppRunner(app, shutdown_timeout=0.2)
+        await runner.setup()
+        closing.append(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    async def begin(callback: Callback | None = None, **changes: Any) -> WeChat:
+        callback = callback or Callback(mode=changes.get("mode", Mode.SAFE))
+        if not callback.url:
+            callback.url = await listen(callback.app())
+        config = SimulatorConfig(
+            callback_url=f"{callback.url}/wechat",
+            app_id=APP_ID,
+            app_secret=APP_SECRET,
+            token=TOKEN,
+            aes_key=AES_KEY,
+            deadline_seconds=3.0,
+            handshake_on_start=False,
+        )
+        config = replace(config, **changes)
+        world = World(config)
+        url = await listen(create(config, world))
+        http = aiohttp.ClientSession()
+        closing.append(http.close)
+        wechat = WeChat(world, url, http, callback)
+        wechat.token = (
+            await wechat.call(
+                "/cgi-bin/stable_token",
+                {"grant_type": "client_credential", "appid": APP_ID, "secret": APP_SECRET},
+            )
+        )["access_token"]
+        return wechat
+
+    try:
+        yield begin
+    finally:
+        for close in reversed(closing):
+            await close()

@@ -6,20 +6,28 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from bot.setup.browser import find
 from bot.simulator.config import Person, Role
 
-from .account import PNG, Start, WeChat, reply
+from .account import PNG, Start, WeChat, reply, staged
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 PEOPLE = (Person(name="林女士"), Person(name="王阿姨"), Person(name="李医生", role=Role.DOCTOR))
 PICTURES = Path(__file__).resolve().parents[2] / "var" / "screenshots"
 CHOICE = '<a href="weixin://bizmsgmenu?msgmenucontent=%E5%90%8C%E6%84%8F&msgmenuid=agree">1 同意</a>'
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def start() -> AsyncIterator[Start]:
+    """Start simulators in the loop that the browser runs in."""
+    async with staged() as begin:
+        yield begin
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def demo(start: Start) -> WeChat:
     """Two patients and a doctor before an account with a menu."""
     wechat: WeChat = await start(people=PEOPLE)
@@ -34,17 +42,25 @@ async def demo(start: Start) -> WeChat:
     return wechat
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    """A page of headless Chromium; an error in its scripts fails the test."""
-    problems: list[str] = []
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Headless Chromium."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=find(), args=["--no-sandbox"])
-        page = await browser.new_page(viewport={"width": 1440, "height": 900}, locale="zh-CN")
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.set_default_timeout(10_000)
-        yield page
+        yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page; an error in its scripts fails the test."""
+    problems: list[str] = []
+    page = await browser.new_page(viewport={"width": 1440, "height": 900}, locale="zh-CN")
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)
+    yield page
+    await page.close()
     assert not problems
 
 

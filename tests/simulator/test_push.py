@@ -164,8 +164,9 @@ async def test_compatible_mode_takes_plain_and_sealed_replies(start: Start) -> N
     assert (await lin.says("二")).text == "密文"
 
 
-async def test_a_late_answer_is_asked_for_again_and_shown_once(wechat: WeChat, lin: Phone) -> None:
-    wechat.callback.delays = [0.8, 0.0]
+async def test_a_late_answer_is_asked_for_again_and_shown_once(hasty: tuple[WeChat, Phone]) -> None:
+    wechat, lin = hasty
+    wechat.callback.delays = [1.2, 0.0]
     before = len(wechat.callback.seen)
     outcome = await lin.says("慢一点")
     assert outcome.attempts == 2
@@ -174,28 +175,31 @@ async def test_a_late_answer_is_asked_for_again_and_shown_once(wechat: WeChat, l
     assert [m.text for m in lin.hears(since=lin.last_own_id)] == ["你说：慢一点"]
 
 
-async def test_after_three_late_answers_the_account_is_out_of_order(wechat: WeChat, lin: Phone) -> None:
-    wechat.callback.delays = [0.8, 0.8, 0.8]
+async def test_after_three_late_answers_the_account_is_out_of_order(hasty: tuple[WeChat, Phone]) -> None:
+    wechat, lin = hasty
+    wechat.callback.delays = [1.2, 1.2, 1.2]
     outcome = await lin.says("没有人吗")
     assert outcome.attempts == 3 and outcome.failed
     assert [m.text for m in lin.hears(since=lin.last_own_id)] == [OUT_OF_ORDER]
     assert [e.attempt for e in wechat.world.ledger.of(phone="林女士", direction=Direction.PUSH)][-3:] == [1, 2, 3]
 
 
-async def test_an_error_page_is_tried_three_times(wechat: WeChat, lin: Phone) -> None:
+async def test_an_error_page_is_tried_three_times(hasty: tuple[WeChat, Phone]) -> None:
+    wechat, lin = hasty
     wechat.callback.answers = lambda m: web.Response(status=500, text="oops")
     outcome = await lin.says("你好")
     assert (outcome.attempts, outcome.status, outcome.failed) == (3, 500, True)
 
 
 async def test_a_callback_that_is_not_there_is_tried_three_times(start: Start) -> None:
-    wechat = await start(Callback(url="http://127.0.0.1:9"), deadline_seconds=0.1)
+    wechat = await start(Callback(url="http://127.0.0.1:9"), deadline_seconds=0.2)
     lin = wechat.world.add_phone("林女士")
     outcome = await lin.follows()
     assert outcome.attempts == 3 and outcome.failed and outcome.status is None
 
 
-async def test_unfollowing_is_pushed_and_its_failure_shown_to_nobody(wechat: WeChat, lin: Phone) -> None:
+async def test_unfollowing_is_pushed_and_its_failure_shown_to_nobody(hasty: tuple[WeChat, Phone]) -> None:
+    wechat, lin = hasty
     wechat.callback.answers = lambda m: web.Response(status=500)
     shown = len(lin.history)
     await lin.unfollows()
@@ -234,4 +238,4 @@ async def test_waiting_for_words_ends_in_an_error_when_they_do_not_come(wechat: 
     with pytest.raises(TimeoutError):
         await lin.waits_for("没人说的话", within=0.05)
     assert await wechat.tells(lin, "医生的回复") == 0
-    assert (await lin.waits_for("医生", within=1)).channel is Channel.ACTIVE
+    assert (await lin.waits_for("医生")).channel is Channel.ACTIVE

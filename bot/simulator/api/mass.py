@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -72,7 +71,7 @@ def _submit(call: Call, given: dict[str, Any], people: list[Phone], *, to_all: b
     reached = [p for p in people if p.follows_account and _had(p, now) < A_MONTH]
     if to_all:
         world.mass_sends.append(now)
-    msg_id = int(time.time() * 1000) * 1000 + len(world.ledger) % 1000
+    msg_id = world.next_msg_id()
     if client:
         world.mass_ids[client] = msg_id
     for phone in reached:

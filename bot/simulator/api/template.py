@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -60,7 +59,7 @@ async def send(call: Call) -> dict[str, Any]:
         before = world.client_msg_ids.get(key)
         if before and now - before[1] < _IDEMPOTENT:
             raise Refused(45065, msgid=before[0])
-    msgid = int(time.time() * 1000) * 1000 + len(world.ledger) % 1000
+    msgid = world.next_msg_id()
     status = "failed:user block" if phone.refuses_messages else "success"
     if world.faults.template_status:
         status = world.faults.template_status.pop(0)
@@ -105,7 +104,7 @@ async def bizsend(call: Call) -> dict[str, Any]:
             url=given.get("page", ""),
         )
     )
-    inner = _sent_event(given["template_id"], int(time.time() * 1000))
+    inner = _sent_event(given["template_id"], world.next_msg_id())
     call.effects.append(lambda: _push(call, phone, inner))
     return {"errcode": 0, "errmsg": "ok"}
 
