@@ -101,6 +101,11 @@ def test_a_refused_question_is_declined_and_handed_over_with_the_way_out_in_an_e
     assert "120" in topic.full
 
 
+@pytest.mark.parametrize("topic", REFUSED, ids=lambda topic: topic.topic)
+def test_a_refusal_offers_the_doctor_but_does_not_say_that_the_question_was_passed_on(topic: Topic) -> None:
+    assert not re.search(r"已(经)?转|转过去|我来帮您转|马上转", topic.short + topic.full)
+
+
 def test_what_must_not_be_answered_is_refused() -> None:
     assert {topic.topic for topic in REFUSED} == {
         "dose_change",
