@@ -1,7 +1,7 @@
 """One spelling of a message, so that everything after it reads plain simplified Chinese.
 
 >>> normalise("我 頭疼！！！🤮")
-'我 头疼!吐'
+'我头疼!吐'
 """
 
 # ruff: noqa: E501 (patterns and word lists)
@@ -33,7 +33,8 @@ _SAME = {"×": "x", "✕": "x", "✖": "x", "╳": "x", "〇": "零", "~": "~", 
 _CJK = "\u4e00-\u9fff"
 # Letters and marks that people repeat for emphasis; digits never, since 111 is a number.
 _RUN = re.compile(r"([^\W\d_])\1{2,}|([^\w\s])\2+|(\s)\s+")
-_SPACED_OUT = re.compile(rf"(?<!\S)[{_CJK}](?: [{_CJK}](?!\S))+")
+# 「吐 血 了」, 「头 疼得厉害」: a blank after a character that stands alone.
+_SPACED_OUT = re.compile(rf"(?<!\S)[{_CJK}] (?=[{_CJK}])")
 
 
 @dataclass(frozen=True)

@@ -174,17 +174,23 @@ class Reading:
             and not _CASE.search(text)
         )
         starts: dict[int, int] = {}
-        symptoms = self.book.symptoms
+        complaints: dict[int, int] = {}
         for sense, spans in self.found.items():
-            if sense not in symptoms:
+            if sense not in self.book.symptoms:
                 continue
+            named = sense in self.book.complaints
             for start, end in spans:
-                if end > starts.get(start, -1):
-                    starts[start] = end
+                # A part such as 「没有」 or 「了」 is not what a negator denies.
+                if not named and (end - start < 2 or text[start] in "不没无未"):
+                    continue
+                starts[start] = max(end, starts.get(start, 0))
+                if named:
+                    complaints[start] = max(end, complaints.get(start, 0))
+        self._complaints = complaints
         self._symptom_starts = starts
         # A figure of speech beside a complaint of its own is taken at its word (R9).
         self._only_idioms = bool(self._idioms) and all(
-            any(idiom[0] < end and start < idiom[1] for idiom in self._idioms) for start, end in starts.items()
+            any(idiom[0] < end and start < idiom[1] for idiom in self._idioms) for start, end in complaints.items()
         )
         self._denied = self._denials() if self._negators else []
 
@@ -340,7 +346,7 @@ class Reading:
         # A past that was only told as background (「去年确诊ITP，」) does not reach into the next clause.
         told = text[mark[0] : self.clause(mark[0])[1]]
         carries = bool(_STRONG_PAST.search(told)) or any(
-            mark[0] <= place < start for place in self._symptom_starts if place < clause[0]
+            mark[0] <= place < start for place in self._complaints if place < clause[0]
         )
         return carries and not present_here
 

@@ -66,7 +66,8 @@ class Rulebook:
     """Everything triage needs, ready to match.
 
     `starts` maps the first two characters of a literal to (literal, sense); `singles` one character to senses; `sequences`
-    are (sense made, first sense, gap, second sense) in an order in which each is made before it is used.
+    are (sense made, first sense, gap, second sense) in an order in which each is made before it is used. `complaints`
+    are the named senses of complaints, `symptoms` these and all parts of patterns.
     """
 
     version: str
@@ -76,6 +77,7 @@ class Rulebook:
     sequences: tuple[tuple[int, int, int, int], ...]
     triggers: Mapping[int, tuple[tuple[int, int], ...]]
     names: tuple[str, ...]
+    complaints: frozenset[int]
     symptoms: frozenset[int]
     contexts: frozenset[int]
     markers: Mapping[str, int]
@@ -159,6 +161,7 @@ class _Compiler:
             flags.append(self.flag(entry))
         if len({flag.id for flag in flags}) != len(flags):
             raise RulebookError("two flags share an id")
+        complaints = frozenset(symptoms)
         symptoms |= self.whole - contexts
         triggers: dict[int, list[tuple[int, int]]] = {}
         for number, flag in enumerate(flags):
@@ -185,6 +188,7 @@ class _Compiler:
             sequences=tuple(self.sequences),
             triggers={key: tuple(rows) for key, rows in triggers.items()},
             names=tuple(self.names),
+            complaints=complaints,
             symptoms=frozenset(symptoms),
             contexts=frozenset(contexts),
             markers=markers,
@@ -265,8 +269,7 @@ class _Compiler:
                 parts.append(self.ids[name] if name in self.ids else self.group(name, [piece]))
             else:
                 parts.append(self.part(piece))
-            if len(pieces) == 1:
-                self.whole.add(parts[-1])
+            self.whole.add(parts[-1])
         return Pattern(tuple(parts), tuple(joins), tuple(conditions), text)
 
     def flag(self, entry: Mapping[str, Any]) -> Flag:
