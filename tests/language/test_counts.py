@@ -1,7 +1,5 @@
 """Platelet counts: the table of the clinical brief, 1.2, row by row, and what is no count."""
 
-
-
 from datetime import date
 
 import pytest

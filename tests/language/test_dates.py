@@ -1,7 +1,5 @@
 """Dates as people say them, seen from Monday, 23 November 2026."""
 
-
-
 from datetime import date
 
 import pytest

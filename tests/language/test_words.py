@@ -1,7 +1,5 @@
 """Words, and medicines by all their names."""
 
-
-
 import logging
 import threading
 

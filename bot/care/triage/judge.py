@@ -70,6 +70,9 @@ def triage(text: str, *, earlier: Sequence[str] = (), record: Facts | None = Non
         for flag_id, (said, spans) in found.matches.items():
             if flag_id not in matches or (matches[flag_id][0] is Said.RESOLVED and said is Said.PRESENT):
                 matches[flag_id] = (said, *_words(reading, plain, text, spans, offset - len(before)))
+    if record.procedure_on is not None and 0 <= (record.procedure_on - today).days <= 7:
+        soon = (record.procedure_on - today).days <= 1
+        matches.setdefault("procedure_tomorrow" if soon else "procedure_week", (Said.PRESENT, "", None))
     return _verdict(book, matches, values, own_counts, known, ask_now)
 
 

@@ -1,7 +1,7 @@
 """What triage says of a message, and what it may know of the person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 from typing import Literal
@@ -76,7 +76,8 @@ class Facts:
     """What the record knows; everything may be unknown, and unknown is not taken for the worst.
 
     `last_counts` are (day, 10⁹/L), the newest last. `medicines` are generic Chinese names taken in the last seven days.
-    `personal_rule` is a doctor's written exception that is in force today.
+    `procedure_on` is the day of the next operation, extraction
+    or the like. `personal_rule` is a doctor's written exception that is in force today.
     """
 
     age: int | None = None
@@ -90,4 +91,3 @@ class Facts:
     personal_rule: bool = False
     procedure_on: date | None = None
     newborn: bool = False
-    extra: Sequence[str] = field(default=())

@@ -1,7 +1,5 @@
 """The combination table: its worked examples and each of its rows."""
 
-
-
 from datetime import date, timedelta
 
 import pytest
@@ -114,6 +112,12 @@ def test_a_doctors_exception_lowers_only_what_it_may():
     assert judged("血小板8，流鼻血", personal_rule=True)[1] is E
     assert judged("血小板15", personal_rule=True) == (25, W)
     assert judged("血小板8", personal_rule=True, diagnosed_on=TODAY - timedelta(days=3))[1] is E
+
+
+def test_a_procedure_in_the_record_counts():
+    assert judged("血小板25", procedure_on=TODAY + timedelta(days=1)) == (16, E)
+    assert judged("血小板45", procedure_on=TODAY + timedelta(days=6)) == (27, U)
+    assert judged("血小板45", procedure_on=TODAY + timedelta(days=8)) == (44, NONE)
 
 
 def test_an_old_count_does_not_speak_of_now():

@@ -1,7 +1,5 @@
 """Every red flag: what patients say raises it; denied, past, supposed or told of others, it is no emergency."""
 
-
-
 from datetime import date
 
 import pytest
