@@ -8,10 +8,12 @@ from bot.care.triage.reading import Reading, Said
 from bot.care.triage.values import measured
 from bot.care.triage.verdict import Facts
 from bot.language.counts import PlateletReading
-from bot.language.medicines import find_medicines, groups
+from bot.language.medicines import find_medicines
+from bot.language.normal import normalise
 
-CURRENT_DAYS = 7
-"""For how long a count speaks of now; below 20 for one day, with new bleeding for three."""
+CURRENT_DAYS, CURRENT_DAYS_BLEEDING = 7, 3
+"""For how long a count speaks of now, and where bleeding is new. A count below 20 is kept for the whole week: to forget
+it would lower a level."""
 
 _ASKED_OR_REFUSED = re.compile(
     r"(?:能不能|能|可以|可不可以|不能|不可以|要不要|该不该|避免|禁用?|不要|不敢|没|没有|想|打算|别|不)(?:再|随便|乱|一起|同时)?(?:吃|用|服|喝|打|贴|停)?$"
@@ -41,7 +43,7 @@ def circumstances(
         values["age"] = float(record.age)
     if values.get("weeks") is None and record.pregnancy_weeks is not None:
         values["weeks"] = float(record.pregnancy_weeks)
-    taken = {groups().get(name, "") for name in record.medicines} | _taken(reading)
+    taken = {group for name in record.medicines for _, group, *_ in find_medicines(normalise(name))} | _taken(reading)
     for name, kinds in _GROUPS.items():
         values[name] = 1.0 if taken & kinds else None
     values["anti"] = 1.0 if values["antithrombotic"] or values["nsaid"] else None
@@ -65,6 +67,17 @@ def circumstances(
     values["ambiguous"] = 1.0 if ambiguous else None
     values["falling"] = 1.0 if _falling(values["plt"], counts, record, today) else None
     return values
+
+
+def forget_old_count(
+    values: dict[str, float | None], counts: Sequence[PlateletReading], record: Facts, today: date
+) -> None:
+    """Where somebody bleeds anew, a count of the record that is older than three days tells nothing, unless it was low."""
+    told = any(count.role == "current" for count in counts)
+    recent = any((today - day).days <= CURRENT_DAYS_BLEEDING for day, _ in record.last_counts)
+    count = values.get("plt")
+    if not told and not recent and count is not None and count >= 20:
+        values["plt"] = None
 
 
 def _count(counts: Sequence[PlateletReading], record: Facts, today: date) -> float | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
-from bot.care.triage.circumstances import circumstances
+from bot.care.triage.circumstances import circumstances, forget_old_count
 from bot.care.triage.combine import Bleed, Picture, decide
 from bot.care.triage.conditions import Values
 from bot.care.triage.reading import Reading, Said, Span
@@ -70,6 +70,8 @@ def triage(text: str, *, earlier: Sequence[str] = (), record: Facts | None = Non
         for flag_id, (said, spans) in found.matches.items():
             if flag_id not in matches or (matches[flag_id][0] is Said.RESOLVED and said is Said.PRESENT):
                 matches[flag_id] = (said, *_words(reading, plain, text, spans, offset - len(before)))
+    if any(book.flag(name).bleed for name in matches):
+        forget_old_count(values, known, record, today)
     if record.procedure_on is not None and 0 <= (record.procedure_on - today).days <= 7:
         soon = (record.procedure_on - today).days <= 1
         matches.setdefault("procedure_tomorrow" if soon else "procedure_week", (Said.PRESENT, "", None))

@@ -9,9 +9,7 @@ from typing import Literal
 AdviceId = str
 """A key of `data/advice.yml`."""
 
-Need = Literal[
-    "platelet_count", "count_unit", "is_it_now", "is_it_bleeding_now", "pregnant", "medicines", "where_are_you"
-]
+Need = Literal["platelet_count", "count_unit", "is_it_now", "pregnant", "medicines"]
 """A question to ask the patient: each has its text in the dialogue, not here."""
 
 

@@ -126,6 +126,15 @@ def test_an_old_count_does_not_speak_of_now():
     assert judged("刷牙出血", last_counts=(fresh,)) == (41, W)
 
 
+def test_with_new_bleeding_a_count_speaks_for_three_days_unless_it_was_low():
+    assert judged("刷牙出血", last_counts=((TODAY - timedelta(days=5), 80.0),)) == (31, U)
+    assert judged("刷牙出血", last_counts=((TODAY - timedelta(days=5), 15.0),)) == (13, E)
+
+
+def test_a_medicine_of_the_record_is_known_by_its_brand():
+    assert judged("血小板520", medicines=("瑞弗兰",)) == (34, U)
+
+
 def test_a_fall_by_half_within_a_fortnight_is_urgent():
     assert judged("血小板45", last_counts=((TODAY - timedelta(days=7), 95.0),)) == (28, U)
     assert judged("血小板45", last_counts=((TODAY - timedelta(days=30), 95.0),)) == (44, NONE)
