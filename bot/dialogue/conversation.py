@@ -14,7 +14,7 @@ from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock
-from bot.care import records, reception
+from bot.care import reception, records
 from bot.care.consultations.asking import Receipt, Told, add_told, ask
 from bot.care.consultations.rows import locked
 from bot.care.consultations.states import Level, Stage
@@ -268,13 +268,15 @@ class Conversation:
             )
         self._owed()
 
-    async def _answered(self, messages: Sequence[Message], answer: EngineAnswer, invited: course.ToAsk | None) -> None:
+    async def _answered(
+        self, messages: Sequence[Message], answer: EngineAnswer, invited: course.ToAsk | None, first: str
+    ) -> None:
         async with self._database.transaction() as session:
             current = [row for row in [await held(session, one) for one in messages] if row is not None]
             if not current:
                 return
             account = await session.get_one(Account, current[-1].account_id)
-            said = _as_one(session, account, answer)
+            said = "\n\n".join(filter(None, (first, _as_one(session, account, answer))))
             if said:
                 await self._reply(session, current[-1], account, said)
             for row in current:

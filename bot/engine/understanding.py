@@ -2,8 +2,8 @@
 
 Words (jieba with the medical lexicon), pairs of words and character 1- to 3-grams as tf-idf; one logistic regression
 over the intents, one over the topics of `faq`. Two steps, because one model over everything gave the dozens of small
-topics together more weight than any other intent: of 272 questions for the doctor it sent 93 to the FAQ, in two steps
-with classes weighted alike it is 49 (four-fold, docs/decisions/0002).
+topics together more weight than any other intent, and sent half as many questions again that are for the doctor to
+the FAQ (docs/decisions/0002).
 
 Where a general question and a question for the doctor are near, it is for the doctor (`caution`). Below `threshold` the
 intent is `nlu_fallback`. The topic leaves as Rasa's `response_selector` output. Numbers are folded to one sign for the
@@ -80,14 +80,15 @@ def vector(text: str, state: State) -> tuple[np.ndarray, np.ndarray]:
 def probabilities(text: str, state: State) -> tuple[np.ndarray, np.ndarray]:
     """One probability an intent and one a topic, in the order of `state["intents"]` and `state["topics"]`."""
     columns, values = vector(text, state)
-    return _softmax(columns, values, state, "intent"), _softmax(columns, values, state, "topic")
+    intents = np.exp(_scores(columns, values, state, "intent"))
+    topics = 1.0 / (1.0 + np.exp(-_scores(columns, values, state, "topic")))
+    return intents / max(intents.sum(), 1e-9), topics / max(topics.sum(), 1e-9)
 
 
-def _softmax(columns: np.ndarray, values: np.ndarray, state: State, which: str) -> np.ndarray:
+def _scores(columns: np.ndarray, values: np.ndarray, state: State, which: str) -> np.ndarray:
     bias = state[which + "_bias"]
     scores = bias + values @ state[which + "_weights"][columns] if len(columns) else bias.copy()
-    exponents = np.exp(scores - scores.max()) if len(scores) else scores
-    return exponents / exponents.sum() if len(scores) else scores
+    return np.clip(scores, -50.0, 50.0)
 
 
 def fit(texts: Sequence[str], labels: Sequence[str], *, ngrams: Sequence[int], c: float) -> State:
@@ -127,7 +128,10 @@ def _learn(state: State, which: str, matrix: Any, labels: Sequence[str], c: floa
     weights = np.zeros((len(state["idf"]), len(classes)), dtype=np.float32)
     bias = np.zeros(len(classes), dtype=np.float32)
     if len(classes) > 1:
-        model = LogisticRegression(C=c, max_iter=300, multi_class="multinomial", class_weight="balanced", tol=1e-2)
+        # Dozens of topics as one model took 4 s instead of 0.3 s and were no better; intents as separate ones sent more
+        # of the doctor's questions to the FAQ.
+        kind = {"multi_class": "multinomial"} if which == "intent" else {"multi_class": "ovr", "solver": "liblinear"}
+        model = LogisticRegression(C=c, max_iter=300, class_weight="balanced", tol=1e-2, random_state=0, **kind)
         model.fit(matrix, list(labels))
         classes = [str(name) for name in model.classes_]
         coefficients, intercepts = model.coef_, model.intercept_
@@ -152,12 +156,17 @@ def judge(text: str, state: State, threshold: float, caution: float) -> dict[str
         cautious = [entry for entry in ranking if entry["name"] == FOR_THE_DOCTOR and entry["confidence"] >= caution]
         ranking = cautious + [entry for entry in ranking if entry not in cautious]
     best = ranking[0]["confidence"]
-    if best < threshold:
+    if best < threshold or not _any_word_known(text, state):
         ranking.insert(0, {"name": FALLBACK, "confidence": round(1.0 - best, 4)})
     attributes = {"intent": ranking[0], "intent_ranking": ranking[:_RANKED]}
     if len(topics):
         attributes["response_selector"] = _selected(state["topics"], topics)
     return attributes
+
+
+def _any_word_known(text: str, state: State) -> bool:
+    """Whether there is anything to judge by; without, the classes' bias alone would decide."""
+    return any(name.startswith("w:") and name in state["vocabulary"] for name in features(text, state["ngrams"]))
 
 
 def _selected(names: Sequence[str], chances: np.ndarray) -> dict[str, Any]:
