@@ -26,6 +26,7 @@ from bot import clock, demo, keys, logs, settings
 from bot.care import rechecks
 from bot.care.consultations import answering, ladder
 from bot.care.followups import course
+from bot.care.triage import rulebook
 from bot.demo.simulator import SimulatorProcess
 from bot.dialogue import checkins, phrases, unreadable
 from bot.dialogue.conversation import Conversation
@@ -40,6 +41,7 @@ from bot.inbox.lanes import Lanes
 from bot.inbox.messages import Message, Stage
 from bot.inbox.retention import forget_unconsented
 from bot.jobs import Ticks
+from bot.logs import place
 from bot.outbox.passive import PassiveReplies, Reply, release_dead_claims
 from bot.outbox.rows import READY
 from bot.outbox.sender import Sender
@@ -93,7 +95,8 @@ class Service:
         self._closing.push_async_callback(asyncio.to_thread, started.stop)
         self.database_url = started.database_url or _value(chosen.database_url)
         self.redis_url = started.redis_url or _value(chosen.redis_url)
-        await migrate.upgrade(self.database_url)
+        # Read once now, so that the first emergency does not wait for it.
+        await asyncio.gather(migrate.upgrade(self.database_url), asyncio.to_thread(rulebook))
         self.database = Database(self.database_url, Vault.of(*secrets.data_keys), pool_size=20)
         self._closing.push_async_callback(self.database.close)
         self.channel = Channel(self.database_url)
@@ -274,8 +277,8 @@ class Service:
         async def guarded() -> None:
             try:
                 await work
-            except Exception:
-                log.exception("service.part_failed", part=name)
+            except Exception as error:
+                log.error("service.part_failed", part=name, error=place(error))
 
         self._tasks.append(asyncio.create_task(guarded(), name=name))
 
@@ -299,7 +302,7 @@ class Service:
                 await self.steps.triage(Message(**key, account_id=stored.account_id, trace_id=trace_id))
             except Exception as error:
                 # It is stored; the sweep triages it before anything else is done with it.
-                log.error("triage.postponed", error=type(error).__name__)
+                log.error("triage.postponed", error=place(error))
         self.lanes.wake(stored.account_id)
         if inbound.kind == "event" and inbound.event not in _WAITS_FOR_ANSWER:
             return None
@@ -322,7 +325,7 @@ class Service:
 
     async def _tick_followups(self) -> None:
         async with self.database.transaction() as session:
-            for asking in await course.tick(session, clock.now()):
+            for asking in await course.tick(session, clock.now(), may_write=self.sender.may_write):
                 await checkins.put_in_lane(session, asking)
         self.sender.wake()
 
@@ -417,6 +420,7 @@ def _templates(chosen: Settings) -> dict[str, str]:
         "alert": chosen.wechat_template_alert,
         "doctor_answer": chosen.wechat_template_answer,
         "invitation": chosen.wechat_template_checkin,
+        "checkin": chosen.wechat_template_checkin,
     }
     if chosen.simulated:
         named = {**demo.TEMPLATES, **{kind: given for kind, given in named.items() if given}}

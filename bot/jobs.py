@@ -7,6 +7,8 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from prometheus_client import Gauge, Histogram
 
+from bot.logs import place
+
 log = structlog.get_logger(__name__)
 
 lag = Gauge("itp_tick_lag_seconds", "How late a tick began, against its interval", ["tick"])
@@ -43,7 +45,7 @@ class Ticks:
             try:
                 await self._ticks[name]()
             except Exception as error:
-                log.error("tick.failed", tick=name, error=type(error).__name__)
+                log.error("tick.failed", tick=name, error=place(error))
 
     def start(self) -> None:
         """Begin."""

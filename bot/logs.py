@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import traceback
+from pathlib import Path
 
 import structlog
 
@@ -30,3 +32,10 @@ def configure(*, json: bool = True) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s")
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def place(error: BaseException) -> str:
+    """Type and place of an exception: what it says may quote a patient, where it stands does not."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    return f"{type(error).__name__}@{Path(own[-1].filename).name}:{own[-1].lineno}" if own else type(error).__name__

@@ -4,8 +4,8 @@ An emergency writes the consultation, the doctors' alerts and the advice togethe
 triage itself fails, the message goes to the doctors.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -56,7 +56,20 @@ def level_of(verdict: Verdict) -> Level | None:
 def judge_sentence(text: str) -> tuple[Level | None, str, tuple[str, ...]]:
     """Judge a sentence outside any message (the answers of a check-in): level, reason, flags."""
     verdict = safe_triage(text, today=clock.today())
-    return level_of(verdict), verdict.reason, tuple(hit.flag_id for hit in verdict.hits)
+    return level_of(verdict), short_reason(verdict), tuple(hit.flag_id for hit in verdict.hits)
+
+
+def judge(text: str, *, earlier: Sequence[str], record: Facts | None) -> Verdict:
+    """What this message adds. What was said or recorded before raises what it says, but nothing by itself: a count of
+    18 that the doctors have already been told of must not turn every later 「谢谢」 into an alert.
+    """
+    verdict = safe_triage(text, earlier=earlier, record=record, today=clock.today())
+    if verdict.failed or any(hit.span is not None for hit in verdict.hits):
+        return verdict
+    known = safe_triage("", earlier=earlier, record=record, today=clock.today())
+    if verdict.flag_level > known.flag_level:
+        return verdict
+    return replace(verdict, flag_level=FlagLevel.NONE, hits=(), advice=None, reason="")
 
 
 async def who_wrote(session: AsyncSession, account: Account) -> Writer:
@@ -101,9 +114,7 @@ async def triage_message(database: Database, message: Message, *, woken: Callabl
         text = open_body(current, account, session).get("text", "")
         earlier = await recent_texts(session, account, before=current, since=current.received_at - SPLIT_OVER)
         with took.time():
-            verdict = safe_triage(
-                text, earlier=earlier, record=await facts_of(session, writer.person), today=clock.today()
-            )
+            verdict = judge(text, earlier=earlier, record=await facts_of(session, writer.person))
         judged.labels(verdict.flag_level.word).inc()
         level = level_of(verdict)
         current.person_id = writer.person.id if writer.person is not None else None
@@ -130,10 +141,18 @@ async def put_to_doctors(
         writer.person,
         [told],
         level=level,
-        reason=verdict.reason,
+        reason=short_reason(verdict),
         cause=f"message:{message.id}",
         flags=[hit.flag_id for hit in verdict.hits],
     )
+
+
+def short_reason(verdict: Verdict) -> str:
+    """Why, for alerts and queues: the names of the gravest flags, never the patient's words."""
+    if verdict.failed:
+        return "自动判断出错，请人工查看"
+    names = dict.fromkeys(hit.name for hit in sorted(verdict.hits, key=lambda hit: -hit.level))
+    return "、".join(list(names)[:3]) or "需要医生看一下"
 
 
 async def _emergency(session: AsyncSession, message: Message, writer: Writer, verdict: Verdict, text: str) -> None:

@@ -172,6 +172,18 @@ async def last_told(session: AsyncSession, person: Person, kind: Kind = Kind.PLA
     return await session.scalar(statement)
 
 
+async def told_already(session: AsyncSession, person: Person, reading: PlateletReading) -> bool:
+    """Whether this very count of this day stands in the record, as when an answer was urgent and recorded at once."""
+    statement = select(Observation.id).where(
+        Observation.person_id == person.id,
+        Observation.kind == Kind.PLATELET,
+        Observation.value == reading.value,
+        Observation.taken_on == (reading.taken_on or clock.today()),
+        Observation.withdrawn_at.is_(None),
+    )
+    return await session.scalar(statement.limit(1)) is not None
+
+
 async def counts(session: AsyncSession, person_id: uuid.UUID, *, since: date | None = None) -> list[Count]:
     """The person's platelet counts that stand, oldest first. For staff only through `open_record`."""
     statement = select(Observation).where(

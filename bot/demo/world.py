@@ -28,7 +28,12 @@ log = structlog.get_logger(__name__)
 
 # The demo's log-ins all have this word; `python -m bot users create-admin` makes the real ones.
 PASSWORD = "demo"
-TEMPLATES = {"alert": "demo-alert", "doctor_answer": "demo-answer", "invitation": "demo-invitation"}
+TEMPLATES = {
+    "alert": "demo-alert",
+    "doctor_answer": "demo-answer",
+    "invitation": "demo-invitation",
+    "checkin": "demo-invitation",
+}
 SHIFT_DAYS_BACK, SHIFT_DAYS_AHEAD = 3, 60
 _LOCK = 20260
 

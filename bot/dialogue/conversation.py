@@ -225,9 +225,7 @@ class Conversation:
 
     async def _urgent(self, session: AsyncSession, message: Message, writer: Writer, text: str) -> str:
         """The same day: what to do meanwhile, who will see it and by when. No engine is asked."""
-        verdict = reception.safe_triage(
-            text, record=await reception.facts_of(session, writer.person), today=clock.today()
-        )
+        verdict = reception.judge(text, earlier=(), record=await reception.facts_of(session, writer.person))
         advice = reception.advice_of(verdict.advice).text if verdict.advice else ""
         if not writer.consented:
             return choices.offer(session, writer.account, f"{advice}\n\n{phrases.NEED_CONSENT}", [phrases.CONSENT])

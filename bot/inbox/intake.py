@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import clock
 from bot.inbox.messages import seal_body
+from bot.logs import place
 from bot.store.accounts import Account, blind_openid, new_row
 from bot.store.base import new_id
 from bot.store.database import Database
@@ -118,7 +119,7 @@ class Intake:
             except Exception as error:  # each waiting request must learn of it, whatever it is
                 if len(batch) > 1:
                     # One bad message, or two processes in each other's way, must not cost the others theirs.
-                    log.warning("intake.alone", messages=len(batch), error=type(error).__name__)
+                    log.warning("intake.alone", messages=len(batch), error=place(error))
                     for arrival, future in batch:
                         await self._alone(arrival, future)
                 else:
@@ -201,6 +202,6 @@ class Intake:
 
 
 def _fail(future: asyncio.Future[Stored], error: Exception) -> None:
-    log.error("intake.failed", error=type(error).__name__)
+    log.error("intake.failed", error=place(error))
     if not future.done():
         future.set_exception(error)

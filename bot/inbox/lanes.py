@@ -19,6 +19,7 @@ from structlog.contextvars import bound_contextvars
 
 from bot import clock
 from bot.inbox.messages import Message, Stage, recent_number
+from bot.logs import place
 from bot.store.channel import Channel
 from bot.store.database import Database
 
@@ -117,7 +118,7 @@ class Lanes:
                     pass
             except Exception as error:
                 # The messages stay where they were; the sweep comes back for them.
-                log.error("lane.stopped", error=type(error).__name__)
+                log.error("lane.stopped", error=place(error))
                 tries.labels(type(error).__name__).inc()
             finally:
                 working.dec()
@@ -144,7 +145,7 @@ class Lanes:
         try:
             await self._steps.converse(turn)
         except Exception as error:
-            log.warning("lane.try_failed", error=type(error).__name__, attempts=turn[0].attempts + 1)
+            log.warning("lane.try_failed", error=place(error), attempts=turn[0].attempts + 1)
             tries.labels(type(error).__name__).inc()
             # Leave the lane for the pause; the sweep or the next message takes it up again.
             return False

@@ -183,13 +183,14 @@ async def supersede(session: AsyncSession, cause: str) -> None:
     await session.execute(statement.values(state=State.SUPERSEDED, reason="answered_meanwhile"))
 
 
-async def sent_lately(session: AsyncSession, account_id: uuid.UUID, *, but: uuid.UUID) -> list[datetime]:
+async def sent_lately(session: AsyncSession, account_id: uuid.UUID, *, but: uuid.UUID | None) -> list[datetime]:
     """When active messages went to the account in the last two days (a doubtful one counts), this row left out."""
     spent = (State.SENT_ACTIVE, State.MAYBE_SENT, State.SENDING)
     statement = select(Outbox.sent_at).where(
         Outbox.account_id == account_id,
         Outbox.state.in_(spent),
         Outbox.sent_at > clock.now() - timedelta(hours=48),
-        Outbox.id != but,
     )
+    if but is not None:
+        statement = statement.where(Outbox.id != but)
     return [moment for moment in await session.scalars(statement) if moment is not None]

@@ -14,12 +14,14 @@ from typing import Protocol
 import structlog
 from prometheus_client import Counter, Gauge
 from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from bot import clock
+from bot.logs import place
 from bot.outbox.rows import Content, Kind, Outbox, State, content_of, sent_lately
 from bot.store.accounts import Account
-from bot.store.database import Database
+from bot.store.database import Database, vault_of
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +114,7 @@ class Sender:
                 while await self.send_due():
                     pass
             except Exception as error:
-                log.error("sender.failed", error=type(error).__name__)
+                log.error("sender.failed", error=place(error))
             try:
                 async with asyncio.timeout(every):
                     await self._wake.wait()
@@ -134,19 +136,13 @@ class Sender:
             content = content_of(row, account, session)
             receiver = None
             if account is not None:
-                receiver = Receiver(
-                    account.openid(session.info["vault"]),
-                    account.wrote_at,
-                    account.tapped_at,
-                    await sent_lately(session, account.id, but=row.id),
-                    by_doctor=row.kind is Kind.DOCTOR_ANSWER,
-                )
+                receiver = await _receiver(session, account, but=row.id, by_doctor=row.kind is Kind.DOCTOR_ANSWER)
             following = account is None or account.following
         with bound_contextvars(trace_id=row.trace_id):
             try:
                 state, reason = await self._attempt(row, receiver, content, following=following)
             except Exception as error:
-                log.error("sender.attempt_failed", error=type(error).__name__, kind=row.kind)
+                log.error("sender.attempt_failed", error=place(error), kind=row.kind)
                 state, reason = (State.MAYBE_SENT, type(error).__name__)
             await self._conclude(row, state, reason)
 
@@ -218,6 +214,13 @@ class Sender:
                 update(Outbox).where(*dead).values(state=State.MAYBE_SENT, reason="process_died", sent_at=clock.now())
             )
 
+    async def may_write(self, session: AsyncSession, account: Account) -> bool:
+        """Whether the assistant may write to this account now, the doctor's reserve kept."""
+        if not account.following or account.unreachable_since is not None:
+            return False
+        receiver = await _receiver(session, account, but=None, by_doctor=False)
+        return self._transport.window_open(receiver, clock.now())
+
     async def measure(self) -> None:
         """Set the gauges."""
         counts = select(Outbox.state, func.count()).group_by(Outbox.state)
@@ -225,6 +228,12 @@ class Sender:
             found = {state: number for state, number in await session.execute(counts)}
         for state in State:
             rows.labels(state).set(found.get(state, 0))
+
+
+async def _receiver(session: AsyncSession, account: Account, *, but: uuid.UUID | None, by_doctor: bool) -> Receiver:
+    sent = await sent_lately(session, account.id, but=but)
+    openid = account.openid(vault_of(session))
+    return Receiver(openid, account.wrote_at, account.tapped_at, sent, by_doctor)
 
 
 def _ending(result: Result, sent: State) -> tuple[State, str | None]:

@@ -36,7 +36,7 @@ class Completed:
 
 def read_answer(text: str) -> PlateletReading | None:
     """A count typed as the answer to 「最近一次血小板是多少」, which needs no word for platelets."""
-    readings = [r for r in read_counts(f"血小板{text}", today=clock.today()) if r.role != "target"]
+    readings = [r for r in read_counts(text, today=clock.today(), expecting=True) if r.role != "target"]
     return readings[-1] if readings else None
 
 
@@ -70,7 +70,8 @@ async def complete(
     platelet, bleeding = answers.get("platelet") or {}, answers.get("bleeding") or {}
     source = f"checkin:{check_in.key}"
     if platelet.get("value") is not None and (reading := read_answer(str(platelet["typed"]))) is not None:
-        await records.record_count(session, person, reading, cause=f"{cause}:platelet", source=source)
+        if not await records.told_already(session, person, reading):
+            await records.record_count(session, person, reading, cause=f"{cause}:platelet", source=source)
     if bleeding.get("code"):
         await records.record_bleeding(
             session, person, code=bleeding["code"], typed=bleeding["typed"], cause=f"{cause}:bleeding", source=source

@@ -6,6 +6,7 @@ then becomes a nurse's task, then a doctor's.
 """
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot import clock
 from bot.care.consultations.asking import Told, ask
 from bot.care.consultations.states import Level
-from bot.care.followup_plans import plans
+from bot.care.followup_plans import Plan, plans
 from bot.care.followups.rows import CheckIn, FollowupPlan
 from bot.care.followups.states import WAITING_FOR_PATIENT, State
 from bot.care.patients import Person, accounts_of
@@ -26,13 +27,15 @@ from bot.store import audit
 from bot.store.accounts import Account, Holder
 
 ASKED_AT = time(10)
-MAY_WRITE_FOR = timedelta(hours=47)
 POSTPONED_BY = timedelta(minutes=30)
 NUDGE_AFTER = timedelta(days=1)
 NURSE_AFTER = timedelta(days=2)
 DOCTOR_AFTER = timedelta(days=3)
 LOST_AFTER = timedelta(days=30)
-MISSED_BY = timedelta(days=2)
+ASKABLE = frozenset({"platelet", "bleeding"})
+
+
+MayWrite = Callable[[AsyncSession, Account], Awaitable[bool]]
 
 
 class NotStarted(Exception):
@@ -54,6 +57,11 @@ def due_at(anchor: date, offset_days: int) -> datetime:
     return datetime.combine(day, ASKED_AT, clock.SHANGHAI).astimezone(UTC)
 
 
+def startable() -> dict[str, Plan]:
+    """The plans whose every question the check-in form can ask."""
+    return {key: plan for key, plan in plans().items() if plan.questions <= ASKABLE}
+
+
 async def start_plan(
     session: AsyncSession, *, person: Person, plan_key: str, anchor_on: date, doctor: Staff
 ) -> FollowupPlan:
@@ -62,7 +70,7 @@ async def start_plan(
     Raises:
         NotStarted: no such plan, it is running already, or no account acts for the person.
     """
-    template = plans().get(plan_key)
+    template = startable().get(plan_key)
     if template is None:
         raise NotStarted("没有这个随访方案。")
     running = select(FollowupPlan.id).where(
@@ -132,8 +140,10 @@ async def end_plan(session: AsyncSession, *, plan: FollowupPlan, doctor: Staff) 
     )
 
 
-async def tick(session: AsyncSession, now: datetime, *, limit: int = 100) -> list[ToAsk]:
+async def tick(session: AsyncSession, now: datetime, *, may_write: MayWrite, limit: int = 100) -> list[ToAsk]:
     """Do with each check-in what its time has come for. Any number of processes may tick.
+
+    `may_write` tells whether an account may be written to now; who may not is invited by a notice.
 
     Returns those to be asked now: the caller puts each into its account's lane, in this transaction.
     """
@@ -148,14 +158,16 @@ async def tick(session: AsyncSession, now: datetime, *, limit: int = 100) -> lis
     for check_in in list(await session.scalars(statement)):
         account = await session.get_one(Account, check_in.account_id)
         if check_in.state is State.SCHEDULED:
-            if (asking := await _come_due(session, check_in, account, now)) is not None:
+            if (asking := await _come_due(session, check_in, account, now, may_write)) is not None:
                 to_ask.append(asking)
         else:
             await _remind(session, check_in, account, now)
     return to_ask
 
 
-async def _come_due(session: AsyncSession, check_in: CheckIn, account: Account, now: datetime) -> ToAsk | None:
+async def _come_due(
+    session: AsyncSession, check_in: CheckIn, account: Account, now: datetime, may_write: MayWrite
+) -> ToAsk | None:
     newer = select(CheckIn.id).where(
         CheckIn.person_id == check_in.person_id,
         CheckIn.id != check_in.id,
@@ -173,7 +185,7 @@ async def _come_due(session: AsyncSession, check_in: CheckIn, account: Account, 
         check_in.postponed += 1
         check_in.next_at = now + POSTPONED_BY
         return None
-    if account.wrote_at is not None and now - account.wrote_at < MAY_WRITE_FOR:
+    if await may_write(session, account):
         check_in.become(State.DUE)
         check_in.next_at = None
         return ToAsk(check_in.id, account.id, check_in.postponed)

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock
-from bot.care.followup_plans import Plan, plans
+from bot.care.followup_plans import Plan
+from bot.care.followups.course import startable
 from bot.care.followups.rows import CheckIn, FollowupPlan
 from bot.care.records import Record, open_record
 from bot.care.roster import Staff
@@ -116,7 +117,7 @@ async def _last_answered(session: AsyncSession, record: Record) -> Answered | No
 
 def plan_choices() -> list[tuple[str, str]]:
     """The plans a doctor may start: (key, what it is and what will follow)."""
-    return [(key, _effect(plan)) for key, plan in sorted(plans().items(), key=lambda one: one[1].title)]
+    return [(key, _effect(plan)) for key, plan in sorted(startable().items(), key=lambda one: one[1].title)]
 
 
 def _effect(plan: Plan) -> str:
