@@ -1,0 +1,48 @@
+"""`python -m bench [--only NAME]`: run the workloads one after the other and print the table."""
+
+import argparse
+import asyncio
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from bench import intake
+from bench.report import Row, table, write
+from bot.settings import ROOT
+
+Workload = Callable[[Path, Callable[[str], None]], Awaitable[list[Row]]]
+
+WORKLOADS: dict[str, Workload] = {"intake": intake.measure}
+
+
+def say(line: str) -> None:
+    """Tell the person who waits."""
+    print(f"  · {line}", flush=True)
+
+
+async def run(names: list[str]) -> list[Row]:
+    """Run these workloads, each in a directory of its own that goes away with it."""
+    rows: list[Row] = []
+    for name in names:
+        print(name, flush=True)
+        with tempfile.TemporaryDirectory(prefix="itp-bench-", ignore_cleanup_errors=True) as scratch:
+            folder = Path(scratch)
+            folder.chmod(0o755)
+            measured = await WORKLOADS[name](folder, say)
+        write(measured, ROOT / "var" / "bench.json")
+        rows += measured
+    return rows
+
+
+def main() -> None:
+    """Read what is asked for, run it, print the table."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--only", choices=WORKLOADS, default=os.environ.get("ONLY") or None)
+    asked = parser.parse_args()
+    rows = asyncio.run(run([asked.only] if asked.only else list(WORKLOADS)))
+    print("\n" + table(rows))
+
+
+if __name__ == "__main__":
+    main()
