@@ -25,10 +25,12 @@ test: ## check and test everything, from a fresh clone too
 
 check:
 	@echo "· lint, formatting, types, import contracts …"
-	@.venv-app/bin/ruff check --quiet .
-	@.venv-app/bin/ruff format --check --quiet . || { echo "formatting differs: make format"; exit 1; }
-	@.venv-app/bin/mypy --no-error-summary
-	@.venv-app/bin/lint-imports --no-logo > var/contracts.txt 2>&1 || { cat var/contracts.txt; exit 1; }
+	@failed=0; \
+	.venv-app/bin/ruff check --quiet . || failed=1; \
+	.venv-app/bin/ruff format --check --quiet . || { echo "formatting differs: make format"; failed=1; }; \
+	.venv-app/bin/mypy --no-error-summary || failed=1; \
+	mkdir -p var; .venv-app/bin/lint-imports --no-logo > var/contracts.txt 2>&1 || { cat var/contracts.txt; failed=1; }; \
+	exit $$failed
 
 pytest:
 	@echo "· tests …"
