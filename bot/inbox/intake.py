@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,25 +29,23 @@ PASSIVE_SECONDS = 4.0
 _BATCH = 100
 _KNOWN_ACCOUNTS = 20_000
 
-_STORE = text("""
+_STORE = """
 with incoming as (
-    select * from unnest(
-        cast(:ids as uuid[]), cast(:accounts as uuid[]), cast(:msg_ids as text[]), cast(:kinds as text[]),
-        cast(:events as text[]), cast(:bodies as bytea[]), cast(:traces as text[]), cast(:answerable as timestamptz[])
-    ) with ordinality as t(id, account_id, msg_id, kind, event, body, trace_id, passive_until, n)
+    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])
+    with ordinality as t(id, account_id, msg_id, kind, event, body, trace_id, n)
 ), fresh as (
     insert into received (account_id, msg_id, message_id, received_at)
-    select account_id, msg_id, id, :now from incoming order by n
+    select account_id, msg_id, id, $8::timestamptz from incoming order by n
     on conflict do nothing returning message_id
 ), heard as (
     update account set
-        wrote_at = case when i.wrote then :now else wrote_at end,
-        tapped_at = case when i.tapped then :now else tapped_at end,
+        wrote_at = case when i.wrote then $8 else wrote_at end,
+        tapped_at = case when i.tapped then $8 else tapped_at end,
         following = case when i.left_us then false when i.wrote or i.followed then true else following end,
         unreachable_since = case when i.wrote or i.followed then null else unreachable_since end
     from (
         select account_id, bool_or(kind not in ('event', 'unknown') and event is distinct from 'menu_tap') as wrote,
-               bool_or(coalesce(event, '') in ('click', 'subscribe', 'scan', 'scancode_push', 'scancode_waitmsg', 'menu_tap')) as tapped,
+               bool_or(event in ('click', 'subscribe', 'scan', 'scancode_push', 'scancode_waitmsg', 'menu_tap')) as tapped,
                bool_or(coalesce(event, '') = 'subscribe') as followed,
                bool_or(coalesce(event, '') = 'unsubscribe') as left_us
         from incoming where id in (select message_id from fresh) group by account_id
@@ -55,16 +53,15 @@ with incoming as (
 )
 insert into message (id, received_at, account_id, kind, event, body_sealed, trace_id, received_by, passive_until,
                      stage, attempts, flags)
-select id, :now, account_id, kind, event, body, trace_id, :process, passive_until, 'untriaged', 0, '[]'
+select id, $8, account_id, kind, event, body, trace_id, $9::uuid, $10::timestamptz, 'untriaged', 0, '[]'
 from incoming where id in (select message_id from fresh) order by n
 returning id
-""")
+"""
 
-_SEEN = text("""
+_SEEN = """
 select r.account_id, r.msg_id, r.message_id, r.received_at from received r
-join unnest(cast(:accounts as uuid[]), cast(:msg_ids as text[])) as t(account_id, msg_id)
-  on r.account_id = t.account_id and r.msg_id = t.msg_id
-""")
+join unnest($1::uuid[], $2::text[]) as t(account_id, msg_id) on r.account_id = t.account_id and r.msg_id = t.msg_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,56 +136,73 @@ class Intake:
                 future.set_result(stored)
 
     async def _store_together(self, arrivals: list[Arrival]) -> list[Stored]:
+        """One statement and one commit for all of them.
+
+        Among people met before nothing else is sent, so that the statement is its own transaction: one way to the
+        database and back. New accounts are made in the same transaction as their first message.
+        """
         now = clock.now()
         answerable = clock.real_now() + timedelta(seconds=PASSIVE_SECONDS)
-        met: dict[bytes, Account] = {}
-        async with self._database.connection() as connection:
-            accounts = [await self._account(connection, arrival.openid, now, met) for arrival in arrivals]
+        vault = self._database.vault
+        blinds = [blind_openid(vault, arrival.openid) for arrival in arrivals]
+        async with self._database.engine.connect() as connection:
+            driver = await _driver(connection)
+            met = await self._meet(connection, arrivals, blinds, now)
+            accounts = [self._accounts.get(blind) or met[blind] for blind in blinds]
             ids = [new_id() for _ in arrivals]
-            vault = self._database.vault
-            values = {
-                "ids": ids,
-                "accounts": [account.id for account in accounts],
-                "msg_ids": [arrival.msg_id for arrival in arrivals],
-                "kinds": [arrival.kind for arrival in arrivals],
-                "events": [arrival.event for arrival in arrivals],
-                "bodies": [
-                    seal_body(account, vault, message_id, arrival.body)
-                    for arrival, account, message_id in zip(arrivals, accounts, ids, strict=True)
-                ],
-                "traces": [arrival.trace_id for arrival in arrivals],
-                "answerable": [answerable] * len(arrivals),
-                "now": now,
-                "process": self._process_id,
-            }
-            fresh = {row.id for row in await connection.execute(_STORE, values)}
+            of_account, msg_ids = [account.id for account in accounts], [arrival.msg_id for arrival in arrivals]
+            bodies = [
+                seal_body(account, vault, message_id, arrival.body)
+                for arrival, account, message_id in zip(arrivals, accounts, ids, strict=True)
+            ]
+            rows = await driver.fetch(
+                _STORE,
+                ids,
+                of_account,
+                msg_ids,
+                [arrival.kind for arrival in arrivals],
+                [arrival.event for arrival in arrivals],
+                bodies,
+                [arrival.trace_id for arrival in arrivals],
+                now,
+                self._process_id,
+                answerable,
+            )
+            fresh = {row["id"] for row in rows}
             seen: dict[tuple[uuid.UUID, str], tuple[uuid.UUID, datetime]] = {}
             if len(fresh) < len(arrivals):
-                keys = {"accounts": values["accounts"], "msg_ids": values["msg_ids"]}
-                rows = await connection.execute(_SEEN, keys)
-                seen = {(row.account_id, row.msg_id): (row.message_id, row.received_at) for row in rows}
+                rows = await driver.fetch(_SEEN, of_account, msg_ids)
+                seen = {(row["account_id"], row["msg_id"]): (row["message_id"], row["received_at"]) for row in rows}
+            await connection.commit()
         self._remember(met)
         stored = []
-        for arrival, account, message_id in zip(arrivals, accounts, ids, strict=True):
-            first, at = (message_id, now) if message_id in fresh else seen[account.id, arrival.msg_id]
-            stored.append(Stored(first, at, account.id, fresh=message_id in fresh))
+        for account_id, msg_id, message_id in zip(of_account, msg_ids, ids, strict=True):
+            first, at = (message_id, now) if message_id in fresh else seen[account_id, msg_id]
+            stored.append(Stored(first, at, account_id, fresh=message_id in fresh))
         return stored
 
-    async def _account(
-        self, connection: AsyncConnection, openid: str, now: datetime, met: dict[bytes, Account]
-    ) -> Account:
-        """The account, from memory when it was met before; only id and key of it are used here."""
-        vault = self._database.vault
-        blind = blind_openid(vault, openid)
-        if (known := self._accounts.get(blind) or met.get(blind)) is not None:
-            return known
-        columns = select(Account.id, Account.wrapped_key).where(Account.openid_blind == blind)
-        row = (await connection.execute(columns)).one_or_none()
-        if row is None:
-            await connection.execute(insert(Account).values(new_row(vault, openid, now=now)).on_conflict_do_nothing())
-            row = (await connection.execute(columns)).one()
-        met[blind] = account = Account(id=row.id, wrapped_key=row.wrapped_key)
-        return account
+    async def _meet(
+        self, connection: AsyncConnection, arrivals: list[Arrival], blinds: list[bytes], now: datetime
+    ) -> dict[bytes, Account]:
+        """The accounts that are not in memory, made where they are new; only id and key of them are used here."""
+        openids = {
+            blind: arrival.openid
+            for blind, arrival in zip(blinds, arrivals, strict=True)
+            if blind not in self._accounts
+        }
+        if not openids:
+            return {}
+        columns = select(Account.id, Account.openid_blind, Account.wrapped_key).where(
+            Account.openid_blind.in_(list(openids))
+        )
+        rows = (await connection.execute(columns)).all()
+        # In one order, so that two processes meeting the same people do not wait for each other crosswise.
+        new = sorted(openids.keys() - {row.openid_blind for row in rows})
+        if new:
+            made = [new_row(self._database.vault, openids[blind], now=now) for blind in new]
+            await connection.execute(insert(Account).values(made).on_conflict_do_nothing())
+            rows = (await connection.execute(columns)).all()
+        return {row.openid_blind: Account(id=row.id, wrapped_key=row.wrapped_key) for row in rows}
 
     def _remember(self, met: dict[bytes, Account]) -> None:
         """Keep accounts in memory only once the transaction that may have made them is committed."""
@@ -199,6 +213,16 @@ class Intake:
     def forget(self, account_id: uuid.UUID) -> None:
         """Drop an account from memory: its key was destroyed or re-wrapped."""
         self._accounts = OrderedDict((k, a) for k, a in self._accounts.items() if a.id != account_id)
+
+
+async def _driver(connection: AsyncConnection) -> Any:
+    """The driver's own connection: SQLAlchemy would need three ways to the database for what takes one."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    if driver.is_closed():
+        # The pool has not noticed yet that the database was restarted.
+        await connection.invalidate()
+        driver = (await connection.get_raw_connection()).driver_connection
+    return driver
 
 
 def _fail(future: asyncio.Future[Stored], error: Exception) -> None:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import fromstring as careful
 
 from bot.wechat.refusal import Refused
 
@@ -34,7 +34,10 @@ def read(body: bytes) -> Element:
     if declared and declared[1].lower() not in ("utf-8", "utf8"):
         raise Refused("encoding")
     try:
-        root: Element = fromstring(clean(text), forbid_dtd=True)
+        cleaned = clean(text)
+        # Without this word there is no DTD and there are no entities, and the parser written in C is safe and ten times
+        # faster; with it (perhaps in somebody's text) the careful one decides.
+        root: Element = careful(cleaned, forbid_dtd=True) if "<!DOCTYPE" in cleaned else fromstring(cleaned)
     except (ParseError, DefusedXmlException, ValueError):
         raise Refused("xml") from None
     if root.tag != "xml":

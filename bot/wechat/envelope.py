@@ -77,9 +77,9 @@ class Envelope:
         self._app_id = app_id
         self._token = token
         self._max_age = max_age_seconds
-        self._keys = [] if mode == "plain" else [_key(aes_key, "the AES key")]
+        self._ciphers = [] if mode == "plain" else [_aes(_key(aes_key, "the AES key"))]
         if mode != "plain" and previous_aes_key:
-            self._keys.append(_key(previous_aes_key, "the previous AES key"))
+            self._ciphers.append(_aes(_key(previous_aes_key, "the previous AES key")))
 
     def handshake(self, query: Mapping[str, str]) -> str:
         """What to answer when the console checks the address: its `echostr`, unencrypted in every mode.
@@ -150,9 +150,9 @@ class Envelope:
         if not data or len(data) % _BLOCK:
             raise Refused("length")
         refused: Refused | None = None
-        for key in self._keys:
+        for cipher in self._ciphers:
             try:
-                return self._unpack(_aes(key).decryptor().update(data))
+                return self._unpack(cipher.decryptor().update(data))
             except Refused as wrong:
                 refused = refused or wrong
         raise refused or Refused("mode")
@@ -172,7 +172,7 @@ class Envelope:
     def _encrypt(self, xml: bytes) -> str:
         plain = secrets.token_bytes(_RANDOM) + len(xml).to_bytes(_LENGTH, "big") + xml + self._app_id.encode()
         padding = _BLOCK - len(plain) % _BLOCK
-        data = _aes(self._keys[0]).encryptor().update(plain + bytes([padding]) * padding)
+        data = self._ciphers[0].encryptor().update(plain + bytes([padding]) * padding)
         return base64.b64encode(data).decode()
 
 
