@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Awaitable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -34,7 +35,7 @@ from bot.dialogue.engine_client import EngineClient
 from bot.dialogue.engine_process import EngineOptions, EngineProcess
 from bot.dialogue.executor import LARGEST_BODY
 from bot.dialogue.executor import routes as action_routes
-from bot.dialogue.training import ensure_model
+from bot.dialogue.training import TrainingFailed, ensure_model
 from bot.dialogue.turn import Turns
 from bot.inbox.intake import Arrival, Intake
 from bot.inbox.lanes import Lanes
@@ -107,6 +108,7 @@ class Service:
         if chosen.demo:
             await demo_clock.follow(self.database, self.channel)
             await demo.ensure(self.database, app_id=secrets.app_id)
+            await self.channel.listen(demo.RESET, lambda _: self._world_is_new())
         phrases.set_page_url(chosen.page_url)
         await self._wire()
         await self._listen()
@@ -222,7 +224,7 @@ class Service:
         chosen, secrets = self.settings, self.secrets
         if chosen.engine_urls:
             return
-        model = await ensure_model(chosen.engine_python, say=lambda line: log.info("training", line=line))
+        model = await self._model()
         redis_url = await _redis_for_engine(self.redis, self.redis_url, secrets.engine_secret)
         self.engine_process = EngineProcess(
             EngineOptions(
@@ -250,6 +252,15 @@ class Service:
             await asyncio.sleep(5)
             if await self.engine.ready():
                 return
+
+    async def _model(self) -> Path:
+        """The model of the present data, trained now if it is not there; red flags and doctors do not wait for it."""
+        while True:
+            try:
+                return await ensure_model(self.settings.engine_python, say=lambda line: log.info("training", line=line))
+            except (TrainingFailed, OSError) as error:
+                log.error("training.failed", error=place(error), again_in=60)
+                await asyncio.sleep(60)
 
     async def _make_menu(self) -> None:
         """The menu below the chat; an account without that right goes without."""
@@ -290,6 +301,12 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._closing.aclose()
+
+    def _world_is_new(self) -> None:
+        """The demo was reset: forget the accounts that were, and empty the phones."""
+        self.intake.forget_all()
+        if self.settings.simulated:
+            self._begin(self.simulator.reset(), "simulator-reset")
 
     # -- a message ---------------------------------------------------------------------------------------------------
 
@@ -454,7 +471,7 @@ async def _role_for_engine(database: Database, address: str, secret: str) -> str
 async def _redis_for_engine(redis: "Redis", address: str, secret: str) -> str:
     """A Redis user that reaches the conversations' locks and nothing else, where we may make one."""
     try:
-        await redis.execute_command(
+        await redis.execute_command(  # type: ignore[no-untyped-call]
             "ACL", "SETUSER", "engine", "reset", "on", f">{secret}", "~engine:*", "+@all", "-@admin", "-@dangerous"
         )
     except Exception:

@@ -9,7 +9,7 @@ from rasa_sdk.executor import CollectingDispatcher
 from bot import clock
 from bot.care.followups import answers
 from bot.care.followups.reading import read_bleeding, read_platelet
-from bot.care.reception import judge_sentence
+from bot.care.judging import judge_sentence
 from bot.dialogue import phrases
 from bot.dialogue.checkins import FORM
 from bot.dialogue.turn import current_turn

@@ -117,15 +117,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        missing = []
+        required: list[str] = []
         if self.env is Env.PRODUCTION:
-            required = ("database_url", "redis_url", "data_key", "public_url", "engine_data_key")
-            missing += [name for name in required if getattr(self, name) is None]
+            required += ["database_url", "redis_url", "data_key", "public_url", "engine_data_key"]
         if self.env is Env.PRODUCTION or self.wechat_app_id is not None:
-            required = ("wechat_app_id", "wechat_app_secret", "wechat_token")
+            required += ["wechat_app_id", "wechat_app_secret", "wechat_token"]
             if self.wechat_mode is not WeChatMode.PLAIN:
-                required += ("wechat_aes_key",)
-            missing += [name for name in required if not _given(getattr(self, name))]
+                required.append("wechat_aes_key")
+        missing = [name for name in required if not _given(getattr(self, name))]
         if missing:
             names = ", ".join(name.upper() for name in missing)
             raise ValueError(f"{names}: missing (ENV={self.env})")
@@ -149,9 +148,9 @@ class Settings(BaseSettings):
         return str(self.public_url).rstrip("/") if self.public_url else f"http://127.0.0.1:{self.port}"
 
 
-def _given(value: str | SecretStr | None) -> bool:
+def _given(value: object) -> bool:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    return bool(text and text.strip())
+    return bool(text and str(text).strip())
 
 
 def read(**overrides: object) -> Settings:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 import server
 from bot import logs
-from bot.care import reception
+from bot.dialogue import reception
 from bot.inbox.intake import Intake
 from bot.inbox.messages import Message
 from bot.store.database import Database

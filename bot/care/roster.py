@@ -98,11 +98,10 @@ def who_is_on_duty(shifts: Iterable[OnDuty], at: datetime, part: Part = Part.DUT
     """Who is on duty at a moment, the longest on duty first; each person once, however many of their shifts overlap.
 
     >>> from datetime import UTC
-    >>> night = OnDuty(uuid.UUID(int=1), Part.DUTY, datetime(2026, 1, 1, 20, tzinfo=UTC), datetime(2026, 1, 2, 8, tzinfo=UTC))
-    >>> who_is_on_duty([night], datetime(2026, 1, 2, 7, 59, tzinfo=UTC)) == (night.staff_id,)
-    True
-    >>> who_is_on_duty([night], datetime(2026, 1, 2, 8, tzinfo=UTC))
-    ()
+    >>> evening, morning = datetime(2026, 1, 1, 20, tzinfo=UTC), datetime(2026, 1, 2, 8, tzinfo=UTC)
+    >>> night = OnDuty(uuid.UUID(int=1), Part.DUTY, evening, morning)
+    >>> who_is_on_duty([night], evening) == (night.staff_id,), who_is_on_duty([night], morning)
+    (True, ())
     """
     now = [shift for shift in shifts if shift.part is part and shift.starts_at <= at < shift.ends_at]
     return tuple(dict.fromkeys(shift.staff_id for shift in sorted(now, key=lambda s: (s.starts_at, s.staff_id))))

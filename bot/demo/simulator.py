@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import aiohttp
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -67,8 +68,13 @@ class SimulatorProcess:
             env={**inherited, **credentials, "PYTHONPATH": str(root)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl, nothing of Python's state is touched
+            preexec_fn=_die_with_parent,
         )
+
+    async def reset(self) -> None:
+        """Empty the phones."""
+        async with aiohttp.ClientSession() as http, http.post(f"{self.url}/control/reset", json={}):
+            pass
 
     async def stop(self) -> None:
         """End it."""

@@ -160,7 +160,7 @@ async def _emergency(story: Story, patient: Phone, doctor: Phone, staff: StaffBr
     queue = await staff.open(story.on.app.url + "/doctor")
     first = queue.text.find("紧急")
     routine = queue.text.find("常规")
-    story.expect("排在队列最上面", 0 <= first and (routine < 0 or first < routine))
+    story.expect("排在队列最上面", first >= 0 and (routine < 0 or first < routine))
     story.expect("短信或语音网关也收到", any(a["body"].get("level") == "紧急" for a in story.on.world.alerts))
     await story.says(patient, "现在好一点了，能先不去吗", "120")
     await staff.open(alert.url)
@@ -228,9 +228,8 @@ async def _move_to(story: Story, *, days: int) -> None:
 
 
 async def _open_database(on: Stage, var_dir: Path) -> tuple[Database, Awaitable[None]]:
-    address = on.app.environment.get("DATABASE_URL")
-    server = None
-    if address is None:
+    server, address = None, on.app.environment.get("DATABASE_URL", "")
+    if not address:
         server, address, _ = await asyncio.to_thread(embedded.start_postgres, var_dir)
     database = Database(address, Vault([bytes(32)]), pool_size=2)
 

@@ -20,7 +20,7 @@ from bot.care.patients import ActsFor, Consent, Person, Relation
 from bot.care.records import Kind, Medicine, Observation
 from bot.care.roster import Hospital, Part, Role, Shift, Staff
 from bot.knowledge import faq
-from bot.store import accounts
+from bot.store import accounts, demo_clock
 from bot.store.base import Base, new_id
 from bot.store.database import Database, vault_of
 
@@ -35,6 +35,7 @@ TEMPLATES = {
     "checkin": "demo-invitation",
 }
 SHIFT_DAYS_BACK, SHIFT_DAYS_AHEAD = 3, 60
+RESET = "demo_reset"
 _LOCK = 20260
 
 
@@ -123,15 +124,18 @@ async def ensure(database: Database, *, app_id: str) -> bool:
 
 
 async def reset(database: Database, *, app_id: str) -> None:
-    """Empty every table and make the world anew; the clock goes back to the machine's."""
+    """Empty every table and make the world anew; the clock goes back to the machine's, processes drop what they know."""
     async with database.transaction() as session:
         await session.execute(text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
         tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
         await session.execute(text(f"truncate {tables} cascade"))
         if await session.scalar(text("select to_regclass('engine.events')")) is not None:
             await session.execute(text("truncate engine.events"))
+        clock.set_offset(timedelta())
         await _make(session, app_id)
         await faq.import_baseline(session, approve_as="demo")
+        await session.execute(text("select pg_notify(:topic, '0')"), {"topic": demo_clock.MOVED})
+        await session.execute(text("select pg_notify(:topic, '')"), {"topic": RESET})
 
 
 async def _make(session: AsyncSession, app_id: str) -> None:

@@ -8,8 +8,8 @@ from bot.care import records
 from bot.care.consultations.asking import Told, add_told
 from bot.care.consultations.ladder import alert
 from bot.care.consultations.rows import Consultation, EntryKind, add_entry, locked
-from bot.care.reception import Writer
 from bot.care.roster import Staff
+from bot.care.writers import Writer
 from bot.dialogue import phrases
 from bot.inbox.messages import Message, open_body
 from bot.outbox import choices

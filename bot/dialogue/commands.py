@@ -8,9 +8,10 @@ from bot import clock
 from bot.care.consultations.asking import Told, add_told
 from bot.care.consultations.rows import locked
 from bot.care.patients import give_consent, withdraw_consent
-from bot.care.reception import PASS_ON, Writer
+from bot.care.writers import Writer
 from bot.dialogue import phrases
 from bot.dialogue.alarm import last_alarming
+from bot.dialogue.reception import PASS_ON
 from bot.store.accounts import Account, Holder
 
 AS_PATIENT_FOR = timedelta(hours=1)

@@ -14,13 +14,15 @@ from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock
-from bot.care import reception, records
+from bot.care import records
 from bot.care.consultations.asking import Receipt, Told, add_told, ask
 from bot.care.consultations.rows import locked
 from bot.care.consultations.states import Level, Stage
 from bot.care.followups import course
-from bot.care.reception import Writer, who_wrote
-from bot.dialogue import alarm, commands, phrases, unreadable
+from bot.care.judging import facts_of, judge
+from bot.care.triage import text as advice_of
+from bot.care.writers import Writer, who_wrote
+from bot.dialogue import alarm, commands, phrases, reception, unreadable
 from bot.dialogue.checkins import ask_check_in, put_in_lane
 from bot.dialogue.engine_client import EngineAnswer, EngineClient, EngineUnavailable, FormOpen, Refused, TurnAborted
 from bot.dialogue.events import handle_event
@@ -175,8 +177,8 @@ class Conversation:
             async with self._database.transaction() as session:
                 await put_in_lane(session, invited)
                 for one in messages:
-                    if (row := await held(session, one)) is not None:
-                        row.finish("checkin_begun")
+                    if (begun := await held(session, one)) is not None:
+                        begun.finish("checkin_begun")
             return
         answer = await self._ask_engine(messages[-1], conversation_id, text, metadata)
         await self._answered(messages, answer, invited, first)
@@ -225,8 +227,8 @@ class Conversation:
 
     async def _urgent(self, session: AsyncSession, message: Message, writer: Writer, text: str) -> str:
         """The same day: what to do meanwhile, who will see it and by when. No engine is asked."""
-        verdict = reception.judge(text, earlier=(), record=await reception.facts_of(session, writer.person))
-        advice = reception.advice_of(verdict.advice).text if verdict.advice else ""
+        verdict = judge(text, earlier=(), record=await facts_of(session, writer.person))
+        advice = advice_of(verdict.advice).text if verdict.advice else ""
         if not writer.consented:
             return choices.offer(session, writer.account, f"{advice}\n\n{phrases.NEED_CONSENT}", [phrases.CONSENT])
         level = Level.URGENT

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.care.patients import Person
-from bot.care.reception import who_wrote
+from bot.care.writers import who_wrote
 from bot.dialogue.executor import ActionResult, ActionTurn, Run
 from bot.dialogue.turns import store_result, stored_result
 from bot.store.accounts import Account

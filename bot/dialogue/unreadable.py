@@ -16,7 +16,7 @@ from bot.care import attachments
 from bot.care.consultations.asking import Receipt, Told, add_told, ask
 from bot.care.consultations.rows import locked
 from bot.care.consultations.states import Level
-from bot.care.reception import Writer, who_wrote
+from bot.care.writers import Writer, who_wrote
 from bot.dialogue import phrases
 from bot.inbox.messages import Message, open_body
 from bot.outbox import choices

@@ -210,6 +210,10 @@ class Intake:
         while len(self._accounts) > _KNOWN_ACCOUNTS:
             self._accounts.popitem(last=False)
 
+    def forget_all(self) -> None:
+        """Drop every account from memory."""
+        self._accounts.clear()
+
     def forget(self, account_id: uuid.UUID) -> None:
         """Drop an account from memory: its key was destroyed or re-wrapped."""
         self._accounts = OrderedDict((k, a) for k, a in self._accounts.items() if a.id != account_id)

@@ -225,7 +225,7 @@ class Sender:
         """Set the gauges."""
         counts = select(Outbox.state, func.count()).group_by(Outbox.state)
         async with self._database.reading() as session:
-            found = {state: number for state, number in await session.execute(counts)}
+            found = {row[0]: row[1] for row in await session.execute(counts)}
         for state in State:
             rows.labels(state).set(found.get(state, 0))
 

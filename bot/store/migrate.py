@@ -77,7 +77,8 @@ async def _attach(connection: AsyncConnection, table: str, name: str, start: dat
     await connection.execute(text(f"create table {name} (like {table} including defaults including constraints)"))
     await connection.execute(
         text(
-            f"with moved as (delete from {table}_pdefault where {between} returning *) insert into {name} select * from moved"
+            f"with moved as (delete from {table}_pdefault where {between} returning *) "
+            f"insert into {name} select * from moved"
         )
     )
     await connection.execute(

@@ -23,11 +23,25 @@ log = structlog.get_logger(__name__)
 class Receiver(Protocol):
     """Whom to send to, and what they did lately."""
 
-    openid: str
-    wrote_at: datetime | None
-    tapped_at: datetime | None
-    sent: list[datetime]
-    by_doctor: bool
+    @property
+    def openid(self) -> str:
+        """The WeChat id."""
+
+    @property
+    def wrote_at(self) -> datetime | None:
+        """When they wrote last."""
+
+    @property
+    def tapped_at(self) -> datetime | None:
+        """When they tapped last."""
+
+    @property
+    def sent(self) -> list[datetime]:
+        """When active messages were sent to them lately."""
+
+    @property
+    def by_doctor(self) -> bool:
+        """Whether a doctor's answer is to be sent."""
 
 
 class Delivery:

@@ -69,9 +69,9 @@ async def complete(
     check_in.keep_answers(session, person, answers)
     platelet, bleeding = answers.get("platelet") or {}, answers.get("bleeding") or {}
     source = f"checkin:{check_in.key}"
-    if platelet.get("value") is not None and (reading := read_answer(str(platelet["typed"]))) is not None:
-        if not await records.told_already(session, person, reading):
-            await records.record_count(session, person, reading, cause=f"{cause}:platelet", source=source)
+    reading = read_answer(str(platelet["typed"])) if platelet.get("value") is not None else None
+    if reading is not None and not await records.told_already(session, person, reading):
+        await records.record_count(session, person, reading, cause=f"{cause}:platelet", source=source)
     if bleeding.get("code"):
         await records.record_bleeding(
             session, person, code=bleeding["code"], typed=bleeding["typed"], cause=f"{cause}:bleeding", source=source

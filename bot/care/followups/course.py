@@ -177,7 +177,8 @@ async def _come_due(
     )
     if await session.scalar(newer.limit(1)) is not None:
         # The service was away: the newest of those that piled up is asked, the others are part of it.
-        return _end(check_in, State.MERGED, "asked_with_a_later_one", now)
+        _end(check_in, State.MERGED, "asked_with_a_later_one", now)
+        return None
     others = select(CheckIn.id).where(
         CheckIn.account_id == account.id, CheckIn.state.in_((State.DUE, State.ASKED, State.NUDGED))
     )
