@@ -21,7 +21,6 @@ from aiohttp import web
 from prometheus_client import REGISTRY, generate_latest
 from redis.asyncio import Redis
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from bot import clock, demo, keys, logs, settings
 from bot.care import rechecks
@@ -29,7 +28,7 @@ from bot.care.consultations import answering, ladder
 from bot.care.followups import course
 from bot.care.triage import rulebook
 from bot.demo.simulator import SimulatorProcess
-from bot.dialogue import checkins, phrases, unreadable
+from bot.dialogue import checkins, engine_access, phrases, unreadable
 from bot.dialogue.conversation import Conversation
 from bot.dialogue.engine_client import EngineClient
 from bot.dialogue.engine_process import EngineOptions, EngineProcess
@@ -225,14 +224,14 @@ class Service:
         if chosen.engine_urls:
             return
         model = await self._model()
-        redis_url = await _redis_for_engine(self.redis, self.redis_url, secrets.engine_secret)
+        redis_url = await engine_access.redis_user(self.redis, self.redis_url, secrets.engine_secret)
         self.engine_process = EngineProcess(
             EngineOptions(
                 python=chosen.engine_python,
                 root=ROOT,
                 model=model,
                 private_dir=chosen.var_dir / "engine",
-                database_url=await _role_for_engine(self.database, self.database_url, secrets.engine_secret),
+                database_url=await engine_access.role(self.database, self.database_url, secrets.engine_secret),
                 redis_url=redis_url,
                 action_url=f"http://127.0.0.1:{self.internal_port}/actions/webhook",
                 action_secret=secrets.action_secret,
@@ -241,7 +240,7 @@ class Service:
                 token=secrets.engine_token,
                 port=self.engine_port,
                 env=chosen.env.value,
-                demo_clock_dsn=_libpq(self.database_url) if chosen.demo else None,
+                demo_clock_dsn=engine_access.libpq(self.database_url) if chosen.demo else None,
             )
         )
         self._closing.push_async_callback(self.engine_process.stop)
@@ -442,46 +441,6 @@ def _templates(chosen: Settings) -> dict[str, str]:
     if chosen.simulated:
         named = {**demo.TEMPLATES, **{kind: given for kind, given in named.items() if given}}
     return {kind: given for kind, given in named.items() if given}
-
-
-async def _role_for_engine(database: Database, address: str, secret: str) -> str:
-    """A role that reaches the engine's schema and the demo's clock and nothing else, where we may make one."""
-    async with database.engine.connect() as connection:
-        may = await connection.scalar(
-            text("select rolcreaterole or rolsuper from pg_roles where rolname = current_user")
-        )
-    if not may:
-        return _libpq(address)
-    name = make_url(address).database
-    async with database.connection() as connection:
-        # Roles belong to the whole server: two databases on it must not make the same one at once.
-        await connection.execute(text("select pg_advisory_xact_lock(6039)"))
-        if not await connection.scalar(text("select 1 from pg_roles where rolname = 'itp_engine'")):
-            await connection.execute(text("create role itp_engine login"))
-        quoted = secret.replace("'", "''")
-        await connection.execute(text(f"alter role itp_engine password '{quoted}'"))
-        await connection.execute(text("create schema if not exists engine authorization itp_engine"))
-        await connection.execute(text(f'grant connect, create on database "{name}" to itp_engine'))
-        await connection.execute(text("grant usage on schema public to itp_engine"))
-        await connection.execute(text("grant select on demo_clock to itp_engine"))
-    url = make_url(address).set(drivername="postgresql", username="itp_engine", password=secret)
-    return url.render_as_string(hide_password=False)
-
-
-async def _redis_for_engine(redis: "Redis", address: str, secret: str) -> str:
-    """A Redis user that reaches the conversations' locks and nothing else, where we may make one."""
-    try:
-        await redis.execute_command(  # type: ignore[no-untyped-call]
-            "ACL", "SETUSER", "engine", "reset", "on", f">{secret}", "~engine:*", "+@all", "-@admin", "-@dangerous"
-        )
-    except Exception:
-        return address
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://engine:{secret}@{rest.rpartition('@')[2]}"
-
-
-def _libpq(address: str) -> str:
-    return make_url(address).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _free_port() -> int:

@@ -12,7 +12,7 @@ from bot.care.writers import Writer
 from bot.dialogue import phrases
 from bot.dialogue.alarm import last_alarming
 from bot.dialogue.reception import PASS_ON
-from bot.store.accounts import Account, Holder
+from bot.store.accounts import Account
 
 AS_PATIENT_FOR = timedelta(hours=1)
 
@@ -25,7 +25,7 @@ def plain(text: str) -> str:
 async def consent(session: AsyncSession, writer: Writer, text: str) -> str | None:
     """Agreeing, taking it back, and passing on one sentence without agreeing to more."""
     word = plain(text)
-    if word == PASS_ON or (word == "1" and writer.account.holder is Holder.ALARM and not writer.consented):
+    if word == PASS_ON:
         return await _pass_on(session, writer)
     if word in (phrases.CONSENT, "我同意", "同意并继续"):
         if writer.consented:

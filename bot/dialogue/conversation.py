@@ -192,6 +192,9 @@ class Conversation:
             return commands.from_staff(account, text)
         if (said := await commands.consent(session, writer, text)) is not None:
             return said
+        if account.holder is Holder.DOCTOR and not writer.consented:
+            # Words of somebody who has not agreed are shown to no staff, also while a doctor waits for them.
+            return choices.offer(session, account, phrases.DOCTOR_NEEDS_CONSENT, [phrases.CONSENT])
         if account.holder is Holder.DOCTOR:
             await self._to_doctor(session, current, writer)
             message.outcome = "to_doctor"

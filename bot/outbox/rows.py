@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Index, Sequence, UniqueConstraint, select, te
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
+from structlog.contextvars import get_contextvars
 
 from bot import clock
 from bot.store.accounts import Account
@@ -159,7 +160,7 @@ async def owe(
         "state": State.PENDING,
         "attempts": 0,
         "created_at": clock.now(),
-        "trace_id": trace_id,
+        "trace_id": trace_id or get_contextvars().get("trace_id"),
     }
     statement = insert(Outbox).values(values).on_conflict_do_nothing().returning(Outbox.id)
     created = await session.scalar(statement)
