@@ -62,6 +62,9 @@ async def ask(
     now = clock.now()
     consultation = await open_of(session, account.id) or await _recently_closed(session, account.id, now)
     opened = consultation is None
+    if consultation is not None and consultation.person_id is None and person is not None:
+        # Opened before they agreed; from now on it is about somebody.
+        consultation.person_id, consultation.hospital_id = person.id, person.hospital_id
     asked: Asked | None = None
     if consultation is None:
         consultation = Consultation(
