@@ -24,6 +24,8 @@ from bot.web.render import page
 from bot.web.sessions import LoginTrouble, StaffSession
 
 _FORM = "itp_form"
+_DEVICE = "itp_device"
+_KNOWN_FOR = timedelta(days=180)
 TRIES = 5
 WITHIN = timedelta(minutes=15)
 _PATH = re.compile(r"^/(?![/\\])[\x21-\x7e]*$")
@@ -54,8 +56,8 @@ def _form(
 async def log_in(request: web.Request) -> web.StreamResponse:
     """Check login name and password; a fresh session when they are right."""
     form = await form_of(request)
-    login, typed = field(form, "login").strip()[:200], form.get("password", "")
-    password = typed[:1000].encode("utf-8", "replace").decode() if isinstance(typed, str) else ""
+    login = field(form, "login").strip()[:200]
+    password = form.get("password", "")[:1000].encode("utf-8", "replace").decode()
     target = safe_next(field(form, "next"))
     if not same(field(form, "token"), cookie(request, _FORM)):
         return _form(request, target, login=login, refusal="页面打开得太久了，请再试一次。", status=403)
@@ -63,7 +65,8 @@ async def log_in(request: web.Request) -> web.StreamResponse:
         return _form(request, target, login=login, refusal="请填写账号和密码。", status=400)
     database, now = request.app[DATABASE], clock.real_now()
     async with database.transaction() as session:
-        wait = await _wait_or_count(session, login, now)
+        guesser = _guesser(request, session, login)
+        wait = await _wait_or_count(session, guesser, now)
         staff = await session.scalar(select(Staff).where(Staff.login == login))
     if wait is not None:
         refusal = f"这个账号刚才输错了{TRIES}次密码，为了安全，请等{wait}分钟再试。忘记密码请联系管理员。"
@@ -74,7 +77,7 @@ async def log_in(request: web.Request) -> web.StreamResponse:
         return _form(request, target, login=login, refusal="账号或密码不对，请检查后再试。", status=401)
     token = new_token()
     async with database.transaction() as session:
-        await session.execute(delete(LoginTrouble).where(LoginTrouble.login_blind == _blind(session, login)))
+        await session.execute(delete(LoginTrouble).where(LoginTrouble.login_blind == guesser))
         if renewed is not None:
             await session.execute(update(Staff).where(Staff.id == staff.id).values(password_hash=renewed))
         await _end(session, cookie(request, SESSION), now)
@@ -89,30 +92,42 @@ async def log_in(request: web.Request) -> web.StreamResponse:
             )
         )
         _audited(session, staff, "signed_in")
+        device = _device_mark(session, login, new_token())
     response = web.HTTPSeeOther(target)
     set_cookie(request, response, SESSION, token, seconds=None)
+    set_cookie(request, response, _DEVICE, device, seconds=int(_KNOWN_FOR.total_seconds()))
     drop_cookie(request, response, _FORM)
     raise response
 
 
-def _blind(session: AsyncSession, login: str) -> bytes:
-    return vault_of(session).blind(login, "login")
+def _device_mark(session: AsyncSession, login: str, nonce: str) -> str:
+    return f"{nonce}.{vault_of(session).blind(f'{login}\0{nonce}', 'device').hex()}"
 
 
-async def _wait_or_count(session: AsyncSession, login: str, now: datetime) -> int | None:
+def _guesser(request: web.Request, session: AsyncSession, login: str) -> bytes:
+    """Whose failures are counted together: those for a login name, or those on a device that this login came from before.
+
+    Somebody who guesses at a doctor's password must not keep the doctor out during an emergency.
+    """
+    mark = cookie(request, _DEVICE)
+    nonce = mark.partition(".")[0]
+    known = bool(nonce) and same(mark, _device_mark(session, login, nonce))
+    return vault_of(session).blind(f"{login}\0{nonce}" if known else login, "login")
+
+
+async def _wait_or_count(session: AsyncSession, guesser: bytes, now: datetime) -> int | None:
     """Minutes to wait, or None and this try is counted as a failure until it proves right.
 
     Counting first means that a hundred guesses sent at once are five guesses. Unknown names wait like known ones.
     """
-    blind = _blind(session, login)
-    number = int.from_bytes(blind[:8], "big", signed=True)
+    number = int.from_bytes(guesser[:8], "big", signed=True)
     await session.execute(sql("select pg_advisory_xact_lock(:n)"), {"n": number})
     await session.execute(delete(LoginTrouble).where(LoginTrouble.at < now - WITHIN))
-    statement = select(func.count(), func.min(LoginTrouble.at)).where(LoginTrouble.login_blind == blind)
+    statement = select(func.count(), func.min(LoginTrouble.at)).where(LoginTrouble.login_blind == guesser)
     failures, first = (await session.execute(statement)).one()
     if failures >= TRIES:
         return max(1, math.ceil((first + WITHIN - now) / timedelta(minutes=1)))
-    session.add(LoginTrouble(id=new_id(), login_blind=blind, at=now))
+    session.add(LoginTrouble(id=new_id(), login_blind=guesser, at=now))
     return None
 
 

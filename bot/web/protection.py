@@ -3,13 +3,15 @@
 Only our pages are touched; the callback, health and metrics of the same listener answer machines.
 """
 
+import traceback
+from pathlib import Path
 from unicodedata import category
 from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from multidict import MultiMapping
+from multidict import MultiDict, MultiMapping
 
 from bot.settings import Settings
 from bot.web.keys import SETTINGS
@@ -77,7 +79,9 @@ async def _in_words(request: web.Request, handler: Handler) -> web.StreamRespons
         return _told(request, answer)
     except Exception as error:
         # No words of the request: only which page and which kind of failure.
-        log.exception("page.failed", path=_without_ids(request), error=type(error).__name__)
+        # Neither the exception's words nor any variable: they may hold a patient's.
+        frames = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-8:]]
+        log.error("page.failed", path=_without_ids(request), error=type(error).__name__, frames=frames)
         typed = request.get(Typed, "")
         return trouble(
             500,
@@ -135,20 +139,20 @@ async def form_of(request: web.Request) -> MultiMapping[str]:
     """The fields of a posted form; what stands in `text` is kept for a page that has to refuse.
 
     Raises:
-        web.HTTPBadRequest: it is not a form.
+        web.HTTPBadRequest: it is not a form as our pages send it (they carry no files).
     """
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPBadRequest
     try:
         posted = await request.post()
-    except (ValueError, LookupError, AssertionError):
+    except (ValueError, LookupError):
         raise web.HTTPBadRequest from None
-    text = posted.get("text", "")
-    request[Typed] = text[:_LONGEST_TYPED] if isinstance(text, str) else ""
-    return posted  # type: ignore[return-value] # files are refused by `field`
+    form: MultiMapping[str] = MultiDict((name, value) for name, value in posted.items() if isinstance(value, str))
+    request[Typed] = field(form, "text")[:_LONGEST_TYPED]
+    return form
 
 
 def field(form: MultiMapping[str], name: str) -> str:
-    """One field without control characters; empty when it is missing or a file."""
-    value = form.get(name, "")
-    if not isinstance(value, str):
-        return ""
-    return "".join(c for c in value.replace("\r\n", "\n") if c in "\n\t" or category(c) not in ("Cc", "Cs"))
+    """One field without control characters; empty when it is missing."""
+    value = form.get(name, "").replace("\r\n", "\n")
+    return "".join(c for c in value if c in "\n\t" or category(c) not in ("Cc", "Cs"))

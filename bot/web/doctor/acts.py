@@ -37,15 +37,20 @@ def _act(*roles: Role) -> Callable[[Act], Page]:
         @require(*roles)
         async def page(request: web.Request) -> web.StreamResponse:
             actor, consultation_id = request[ACTOR], wanted_id(request)
+            done = refusal = ""
             try:
                 async with request.app[DATABASE].transaction() as session:
                     consultation, depth = await found(session, actor, consultation_id)
-                    done = await act(session, request, actor, consultation, depth)
-            except (Refused, NotStarted, Forbidden) as refused:
+                    try:
+                        done = await act(session, request, actor, consultation, depth)
+                    except Forbidden as forbidden:
+                        # The audit row of the refused look is committed.
+                        refusal = str(forbidden)
+            except (Refused, NotStarted) as refused:
                 refusal = str(refused)
             except NotPossible:
                 refusal = "现在不能这样做：这个咨询的状态刚刚变了，请看最新情况。"
-            else:
+            if not refusal:
                 raise web.HTTPSeeOther(f"/doctor/consultations/{consultation_id}?said={done}")
             return await page_after_refusal(
                 request,

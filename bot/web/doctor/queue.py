@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock
@@ -85,7 +86,7 @@ async def _last_words(session: AsyncSession, consultations: Sequence[Consultatio
         .join(Consultation, Consultation.id == ConsultationEntry.consultation_id)
         .join(Account, Account.id == Consultation.account_id)
         .where(ConsultationEntry.consultation_id.in_(ids), ConsultationEntry.kind == EntryKind.PATIENT)
-        .distinct(ConsultationEntry.consultation_id)
+        .ext(distinct_on(ConsultationEntry.consultation_id))
         .order_by(ConsultationEntry.consultation_id, ConsultationEntry.at.desc(), ConsultationEntry.id.desc())
     )
     found = {}

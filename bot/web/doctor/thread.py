@@ -18,7 +18,7 @@ from bot.store.accounts import Account
 from bot.store.vault import Unreadable
 from bot.web.words import delivery
 
-SHOWN = 40
+SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
