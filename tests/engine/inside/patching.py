@@ -352,3 +352,34 @@ def check_sanic_sets_up_no_logging_of_its_own() -> None:
 
     assert not LOGGING_CONFIG_DEFAULTS.get("handlers")
     assert endpoints.EndpointConfig.request.__module__ == "bot.engine.patches"
+
+
+def check_phrases_are_parsed_once_and_again_when_they_change() -> None:
+    import os
+    import tempfile
+
+    from rasa.shared.nlu.training_data import loading
+    from rasa.shared.nlu.training_data.formats import RasaYAMLReader
+
+    parsed = 0
+    reads = RasaYAMLReader.reads
+
+    def counting(self: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal parsed
+        parsed += 1
+        return reads(self, *arguments, **named)
+
+    RasaYAMLReader.reads = counting
+    try:
+        path = os.path.join(tempfile.mkdtemp(), "nlu.yml")
+        with open(path, "w", encoding="utf8") as file:
+            file.write('version: "3.1"\nnlu:\n  - intent: greet\n    examples: |\n      - 你好\n')
+        first = loading.load_data(path)
+        first.training_examples[0].set("text", "changed by its reader")
+        assert loading.load_data(path).training_examples[0].get("text") == "你好"
+        assert parsed == 1
+        os.utime(path, (1, 1))
+        loading.load_data(path)
+        assert parsed == 2
+    finally:
+        RasaYAMLReader.reads = reads
