@@ -206,6 +206,19 @@ async def check_replicas_may_create_the_table_together() -> None:
     await asyncio.gather(*[loop.run_in_executor(None, kept._connect) for kept in stores])
 
 
+async def check_a_role_with_its_own_schema_and_nothing_else_is_enough() -> None:
+    sql("DROP SCHEMA IF EXISTS engine CASCADE")
+    sql("CREATE ROLE narrow LOGIN")
+    sql("CREATE SCHEMA engine AUTHORIZATION narrow")
+    sql("REVOKE CREATE ON DATABASE postgres FROM PUBLIC")
+    try:
+        await turn(store(dsn=os.environ["TEST_POSTGRES"].replace("postgres:@", "narrow:@", 1)), "narrow", "m1")
+        assert sql("SELECT tableowner FROM pg_tables WHERE schemaname = 'engine'") == [("narrow",)]
+    finally:
+        sql("DROP SCHEMA engine CASCADE")
+        sql("DROP ROLE narrow")
+
+
 def check_a_wrong_key_is_refused_by_name_without_its_value() -> None:
     for value in (None, "", "short", "*" * 44):
         try:
