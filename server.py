@@ -22,7 +22,7 @@ from prometheus_client import REGISTRY, generate_latest
 from redis.asyncio import Redis
 from sqlalchemy import text
 
-from bot import clock, demo, keys, logs, settings
+from bot import clock, demo, keys, killpoints, logs, settings
 from bot.care import rechecks
 from bot.care.consultations import answering, ladder
 from bot.care.followups import course
@@ -178,7 +178,7 @@ class Service:
         )
         internal.add_routes([web.get("/metrics", _metrics), web.get("/readyz", self._readyz_detailed)])
         if chosen.demo:
-            internal.add_routes([web.post("/demo/clock", self._move_clock)])
+            internal.add_routes([web.post("/demo/clock", self._move_clock), web.post("/demo/kill", _arm)])
         self.internal_port = await self._bind(internal, "127.0.0.1", chosen.internal_port or 0, "INTERNAL_PORT")
         envelope = Envelope(
             self.secrets.app_id,
@@ -313,12 +313,14 @@ class Service:
         """Store, triage, take the lane, and wait for what can be answered in time."""
         stored = await self.intake.store(_arrival(inbound, trace_id))
         key = {"id": stored.message_id, "received_at": stored.received_at}
+        killpoints.reached("message.stored")
         if stored.fresh:
             try:
                 await self.steps.triage(Message(**key, account_id=stored.account_id, trace_id=trace_id))
             except Exception as error:
                 # It is stored; the sweep triages it before anything else is done with it.
                 log.error("triage.postponed", error=place(error))
+            killpoints.reached("message.triaged")
         self.lanes.wake(stored.account_id)
         if inbound.kind == "event" and inbound.event not in _WAITS_FOR_ANSWER:
             return None
@@ -336,6 +338,8 @@ class Service:
     async def _tick_ladder(self) -> None:
         async with self.database.transaction() as session:
             moved = await ladder.move_on_due(session, clock.now())
+            killpoints.reached("ladder.moved")
+        killpoints.reached("ladder.committed")
         if moved:
             self.sender.wake()
 
@@ -343,6 +347,8 @@ class Service:
         async with self.database.transaction() as session:
             for asking in await course.tick(session, clock.now(), may_write=self.sender.may_write):
                 await checkins.put_in_lane(session, asking)
+            killpoints.reached("followups.done")
+        killpoints.reached("followups.committed")
         self.sender.wake()
 
     async def _tick_unreadable(self) -> None:
@@ -425,6 +431,12 @@ def _arrival(inbound: Inbound, trace_id: str) -> Arrival:
 
 async def _healthz(_request: web.Request) -> web.Response:
     return web.Response(text="alive")
+
+
+async def _arm(request: web.Request) -> web.Response:
+    wish = await request.json()
+    killpoints.arm(str(wish["point"]), at=int(wish.get("at", 1)))
+    return web.Response(text="armed")
 
 
 async def _metrics(_request: web.Request) -> web.Response:

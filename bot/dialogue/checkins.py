@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock
+from bot import clock, killpoints
 from bot.care.followups import course
 from bot.care.followups.course import ToAsk
 from bot.care.followups.rows import CheckIn
@@ -67,6 +67,7 @@ async def ask_check_in(database: Database, engine: EngineClient, message: Messag
             current.finish("checkin_postponed")
             return
         conversation_id = str(account.conversation_id)
+    killpoints.reached("checkin.triggered")
     try:
         answer = await engine.trigger(
             conversation_id,
@@ -83,6 +84,7 @@ async def ask_check_in(database: Database, engine: EngineClient, message: Messag
                 await course.postpone(session, check_in, clock.now())
                 current.finish("checkin_postponed")
         return
+    killpoints.reached("checkin.answered")
     async with database.transaction() as session:
         current = await held(session, message)
         if current is None:

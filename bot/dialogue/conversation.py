@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock
+from bot import clock, killpoints
 from bot.care import records
 from bot.care.consultations.asking import Receipt, Told, add_told, ask
 from bot.care.consultations.rows import locked
@@ -26,6 +26,7 @@ from bot.dialogue import alarm, commands, phrases, reception, unreadable
 from bot.dialogue.checkins import ask_check_in, put_in_lane
 from bot.dialogue.engine_client import EngineAnswer, EngineClient, EngineUnavailable, FormOpen, Refused, TurnAborted
 from bot.dialogue.events import handle_event
+from bot.dialogue.first_look import FirstLook
 from bot.dialogue.questions import put_question
 from bot.dialogue.turns import draft_of
 from bot.inbox.messages import Message, held, open_body
@@ -61,10 +62,11 @@ class Conversation:
         self._engine = engine
         self._media = media
         self._owed = owed
+        self._first_look = FirstLook(database, woken=owed)
 
     async def triage(self, message: Message) -> None:
         """Judge it and do what follows from that alone."""
-        await reception.triage_message(self._database, message, woken=self._owed)
+        await self._first_look.triage(message)
 
     async def converse(self, messages: Sequence[Message]) -> None:
         """Deal with one turn."""
@@ -180,8 +182,11 @@ class Conversation:
                     if (begun := await held(session, one)) is not None:
                         begun.finish("checkin_begun")
             return
+        killpoints.reached("engine.asked")
         answer = await self._ask_engine(messages[-1], conversation_id, text, metadata)
+        killpoints.reached("engine.answered")
         await self._answered(messages, answer, invited, first)
+        killpoints.reached("answer.owed")
 
     async def _without_engine(
         self, session: AsyncSession, current: Sequence[Message], writer: Writer, text: str

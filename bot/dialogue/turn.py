@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot import killpoints
 from bot.care.patients import Person
 from bot.care.writers import who_wrote
 from bot.dialogue.executor import ActionResult, ActionTurn, Run
@@ -74,7 +75,9 @@ class Turns:
                 _current.reset(token)
             if turn.message_id:
                 store_result(session, account, {"events": result.events, "responses": result.responses}, **key)
-            return result
+            killpoints.reached("action.written")
+        killpoints.reached("action.committed")
+        return result
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -6,6 +6,7 @@ then goes to a human; it never blocks those behind it for longer.
 """
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from typing import Protocol
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, update
 from structlog.contextvars import bound_contextvars
 
-from bot import clock
+from bot import clock, killpoints
 from bot.inbox.messages import Message, Stage, recent_number
 from bot.logs import place
 from bot.store.channel import Channel
@@ -33,7 +34,8 @@ FLOOD = 20
 FLOOD_WINDOW = timedelta(minutes=5)
 FLOOD_PAUSE = timedelta(minutes=1)
 _TOGETHER = 50
-_BACK_OFF = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=30))
+# The second try may still make the open request; the third comes when an engine that started anew is up again.
+_BACK_OFF = (timedelta(seconds=1), timedelta(seconds=30))
 
 depth = Gauge("itp_lane_waiting_messages", "Messages not yet done with")
 working = Gauge("itp_lanes_working", "Lanes this process works on")
@@ -102,6 +104,13 @@ class Lanes:
         for account_id in accounts:
             self.wake(account_id)
 
+    async def resume(self) -> None:
+        """What messages waited for is there again (the engine): nobody waits for the pause before the next try to end."""
+        waiting = (Message.stage == Stage.QUEUED, Message.attempts < MAX_ATTEMPTS, Message.next_try_at > clock.now())
+        async with self._database.connection() as connection:
+            await connection.execute(update(Message).where(*waiting).values(next_try_at=None))
+        await self.sweep()
+
     async def drain(self) -> None:
         """Finish the turns under way and start no more."""
         self._open = False
@@ -142,6 +151,7 @@ class Lanes:
 
     async def _try(self, turn: Sequence[Message]) -> bool:
         await self._note_attempt(turn)
+        killpoints.reached("lane.taken")
         try:
             await self._steps.converse(turn)
         except Exception as error:
@@ -181,11 +191,15 @@ class Lanes:
                 return _Work((), [first], "tried_in_vain")
             if first.next_try_at is not None and first.next_try_at > now:
                 return _Work((), (), None)
+            if first.kind != "text":
+                # Events and photos have an answer of their own; they are never words of a turn.
+                return _Work((), [first], None)
+            texts = list(itertools.takewhile(lambda message: message.kind == "text", waiting))
             if now - first.received_at > STALE_AFTER:
-                old = [message for message in waiting if now - message.received_at > STALE_AFTER]
+                old = [message for message in texts if now - message.received_at > STALE_AFTER]
                 return _Work((), old, "backlog")
-            if len(waiting) > 1 and await recent_number(session, account_id, since=now - FLOOD_WINDOW) > FLOOD:
-                if now - waiting[-1].received_at < FLOOD_PAUSE and now - first.received_at < FLOOD_PAUSE:
+            if await recent_number(session, account_id, since=now - FLOOD_WINDOW) > FLOOD:
+                if now - first.received_at < FLOOD_PAUSE:
                     return _Work((), (), None)
-                return _Work((), waiting, None)
+                return _Work((), texts, None)
             return _Work((), [first], None)

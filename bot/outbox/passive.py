@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import aliased
 
-from bot import clock
-from bot.outbox.rows import READY, Outbox, State, content_of
+from bot import clock, killpoints
+from bot.outbox.rows import ON_THE_WAY, READY, Outbox, State, content_of
 from bot.store.accounts import Account
 from bot.store.channel import Channel
 from bot.store.database import Database
@@ -33,6 +34,7 @@ class Reply:
 
     async def flushed(self) -> None:
         """The response is out: the row has reached its end."""
+        killpoints.reached("reply.flushed")
         statement = update(Outbox).where(Outbox.id == self._row, Outbox.state == State.PASSIVE_CLAIMED)
         async with self._database.connection() as connection:
             await connection.execute(statement.values(state=State.SENT_PASSIVE, sent_at=clock.now()))
@@ -69,6 +71,7 @@ class PassiveReplies:
             while True:
                 event.clear()
                 if (reply := await self.claim(message_id)) is not None:
+                    killpoints.reached("reply.claimed")
                     return reply
                 left = (until - clock.real_now()).total_seconds()
                 if left <= 0:
@@ -89,12 +92,18 @@ class PassiveReplies:
     async def claim(self, message_id: uuid.UUID) -> Reply | None:
         """Claim the row that answers this message, or read again what was claimed for it before."""
         async with self._database.transaction() as session:
+            earlier = aliased(Outbox)
+            behind = exists().where(
+                earlier.account_id == Outbox.account_id, earlier.seq < Outbox.seq, earlier.state.in_(ON_THE_WAY)
+            )
+            # Two messages may be answered in each other's way; what is urgent waits for nothing.
+            in_turn = or_(Outbox.urgent, Outbox.state != State.PENDING, ~behind)
             statement = (
                 select(Outbox)
-                .where(Outbox.passive_for == message_id, Outbox.state.in_(_CARRIED))
+                .where(Outbox.passive_for == message_id, Outbox.state.in_(_CARRIED), in_turn)
                 .order_by(Outbox.urgent.desc(), Outbox.seq)
                 .limit(1)
-                .with_for_update()
+                .with_for_update(of=Outbox)
             )
             row = await session.scalar(statement)
             if row is None:

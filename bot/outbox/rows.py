@@ -55,13 +55,21 @@ class State(StrEnum):
     SUPERSEDED = "superseded"
 
 
+ON_THE_WAY = (State.PENDING, State.PASSIVE_CLAIMED, State.SENDING)
+
+
 class Outbox(Base):
     """One thing owed to one account (or, for alerts by phone, to the gateway)."""
 
     __tablename__ = "outbox"
     __table_args__ = (
         UniqueConstraint("cause", "kind", "ordinal"),
-        Index("ix_outbox_open", "account_id", "seq", postgresql_where="state in ('pending', 'sending')"),
+        Index(
+            "ix_outbox_open",
+            "account_id",
+            "seq",
+            postgresql_where="state in ('pending', 'passive_claimed', 'sending')",
+        ),
         Index("ix_outbox_claimed", "claimed_at", postgresql_where="state in ('passive_claimed', 'sending')"),
         Index("ix_outbox_parked", "account_id", postgresql_where="state = 'parked'"),
         Index("ix_outbox_passive_for", "passive_for", postgresql_where="passive_for is not null"),

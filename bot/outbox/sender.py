@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
 
-from bot import clock
+from bot import clock, killpoints
 from bot.logs import place
 from bot.outbox.rows import Content, Kind, Outbox, State, content_of, sent_lately
 from bot.store.accounts import Account
@@ -130,6 +130,7 @@ class Sender:
         return len(claimed)
 
     async def _deliver(self, row_id: uuid.UUID) -> None:
+        killpoints.reached("row.claimed")
         async with self._database.reading() as session:
             row = await session.get_one(Outbox, row_id)
             account = await session.get(Account, row.account_id) if row.account_id else None
@@ -144,6 +145,7 @@ class Sender:
             except Exception as error:
                 log.error("sender.attempt_failed", error=place(error), kind=row.kind)
                 state, reason = (State.MAYBE_SENT, type(error).__name__)
+            killpoints.reached("row.sent")
             await self._conclude(row, state, reason)
 
     async def _attempt(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock
+from bot import clock, killpoints
 from bot.care import roster
 from bot.care.consultations.ladder import ask_from, within
 from bot.care.consultations.rows import Consultation, ConsultationEntry, EntryKind, add_entry, locked
@@ -90,10 +90,11 @@ async def answer(
     if len(text) > MAX_ANSWER:
         raise Refused(f"回复请不超过{MAX_ANSWER}字，现在是{len(text)}字。")
     cause = f"answer:{key}"
+    # Locked before looking, or the same form sent from two windows at once would answer in both.
+    consultation = await locked(session, consultation_id)
     repeated = await session.scalar(select(ConsultationEntry).where(ConsultationEntry.cause == cause))
     if repeated is not None:
         return repeated
-    consultation = await locked(session, consultation_id)
     if consultation.stage is Stage.QUEUED:
         consultation = await claim(session, consultation_id=consultation_id, doctor=doctor)
     elif consultation.stage is Stage.CLOSED:
@@ -133,6 +134,7 @@ async def answer(
     )
     assert entry is not None
     _audited(session, doctor, "consultation_answered", consultation)
+    killpoints.reached("doctor.answered")
     return entry
 
 

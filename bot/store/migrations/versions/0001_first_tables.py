@@ -243,7 +243,7 @@ def upgrade() -> None:
         "outbox",
         ["account_id", "seq"],
         unique=False,
-        postgresql_where="state in ('pending', 'sending')",
+        postgresql_where="state in ('pending', 'passive_claimed', 'sending')",
     )
     op.create_index("ix_outbox_parked", "outbox", ["account_id"], unique=False, postgresql_where="state = 'parked'")
     op.create_index(
