@@ -168,8 +168,9 @@ async def test_listening_goes_on_after_the_connection_broke(here: Channel, datab
     break_connections(database_url)
     tending = asyncio.create_task(here.tend(every=0.02))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not heard.is_set():
+                assert not tending.done(), tending.exception()
                 with psycopg.connect(database_url, autocommit=True) as connection:
                     connection.execute("select pg_notify('answered', '1')")
                 await asyncio.sleep(0.05)
