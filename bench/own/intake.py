@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 import server
 from bot import logs
-from bot.dialogue import reception
+from bot.dialogue.first_look import FirstLook
 from bot.inbox.intake import Intake
 from bot.inbox.messages import Message
 from bot.store.database import Database
@@ -27,6 +27,7 @@ async def main() -> None:
     environment = os.environ
     database = Database(environment["DATABASE_URL"], Vault.of(environment["DATA_KEY"]), pool_size=20)
     intake = Intake(database, uuid.uuid4())
+    first_look = FirstLook(database, woken=lambda: None)
 
     async def receive(inbound: Inbound, trace_id: str) -> None:
         stored = await intake.store(server._arrival(inbound, trace_id))
@@ -37,7 +38,7 @@ async def main() -> None:
                 account_id=stored.account_id,
                 trace_id=trace_id,
             )
-            await reception.triage_message(database, message, woken=lambda: None)
+            await first_look.triage(message)
 
     envelope = Envelope(
         environment["WECHAT_APP_ID"], environment["WECHAT_TOKEN"], environment["WECHAT_AES_KEY"], "safe"

@@ -31,7 +31,8 @@ def judge(text: str, *, earlier: Sequence[str], record: Facts | None) -> Verdict
     18 that the doctors have already been told of must not turn every later 「谢谢」 into an alert.
     """
     verdict = safe_triage(text, earlier=earlier, record=record, today=clock.today())
-    if verdict.failed or any(hit.span is not None for hit in verdict.hits):
+    quiet = verdict.flag_level is FlagLevel.NONE and not verdict.hits
+    if verdict.failed or quiet or any(hit.span is not None for hit in verdict.hits):
         return verdict
     known = safe_triage("", earlier=earlier, record=record, today=clock.today())
     if verdict.flag_level > known.flag_level:
@@ -41,18 +42,31 @@ def judge(text: str, *, earlier: Sequence[str], record: Facts | None) -> Verdict
 
 async def facts_of(session: AsyncSession, person: Person | None) -> Facts | None:
     """What the record knows of a person, for the rules that combine it with what was said."""
-    if person is None:
-        return None
+    [facts] = await facts_of_each(session, [person])
+    return facts
+
+
+async def facts_of_each(session: AsyncSession, persons: Sequence[Person | None]) -> list[Facts | None]:
+    """What the record knows of each of these persons, asked for together."""
+    ids = [person.id for person in persons if person is not None]
+    if not ids:
+        return [None] * len(persons)
     today = clock.today()
-    counts = await records.counts(session, person.id, since=today - timedelta(days=120))
-    return Facts(
-        age=person.age(today),
-        pregnant=person.pregnant,
-        last_counts=tuple((count.taken_on, count.value) for count in counts),
-        medicines=tuple(medicine.name for medicine in await records.medicines(session, person.id)),
-        asplenic=person.spleen_removed,
-        diagnosed_on=person.diagnosed_on,
-    )
+    counts = await records.counts_of(session, ids, since=today - timedelta(days=120))
+    medicines = await records.medicines_of(session, ids)
+    return [
+        None
+        if person is None
+        else Facts(
+            age=person.age(today),
+            pregnant=person.pregnant,
+            last_counts=tuple((count.taken_on, count.value) for count in counts[person.id]),
+            medicines=tuple(medicine.name for medicine in medicines[person.id]),
+            asplenic=person.spleen_removed,
+            diagnosed_on=person.diagnosed_on,
+        )
+        for person in persons
+    ]
 
 
 def short_reason(verdict: Verdict) -> str:

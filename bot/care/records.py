@@ -4,6 +4,7 @@ Counts are in 10⁹/L. What a patient reports is provisional: it never becomes a
 """
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,7 +20,7 @@ from bot.care.patients import Person
 from bot.care.roster import CLINICAL_ROLES, Staff
 from bot.language.counts import PlateletReading, read_counts
 from bot.store import audit
-from bot.store.base import Base, new_id
+from bot.store.base import Base, new_id, one_of
 from bot.store.database import vault_of
 
 
@@ -95,12 +96,17 @@ async def record_counts(
     already = await _of_cause(session, cause)
     if already:
         return already
-    recorded = []
-    for reading in read_counts(text, today=clock.today()):
-        if reading.value is None or reading.ambiguous or reading.needs_confirmation or reading.role == "target":
-            continue
-        recorded.append(await record_count(session, person, reading, cause=cause, source=source))
-    return recorded
+    certain = {
+        # 「23 ×10⁹/L（2.3万）」 names one count twice.
+        (reading.value, reading.taken_on): reading
+        for reading in read_counts(text, today=clock.today())
+        if reading.value is not None
+        and not (reading.ambiguous or reading.needs_confirmation)
+        and reading.role != "target"
+    }
+    return [
+        await record_count(session, person, reading, cause=cause, source=source) for reading in certain.values()
+    ]
 
 
 async def record_count(
@@ -186,8 +192,15 @@ async def told_already(session: AsyncSession, person: Person, reading: PlateletR
 
 async def counts(session: AsyncSession, person_id: uuid.UUID, *, since: date | None = None) -> list[Count]:
     """The person's platelet counts that stand, oldest first. For staff only through `open_record`."""
-    statement = select(Observation).where(
-        Observation.person_id == person_id,
+    return (await counts_of(session, [person_id], since=since))[person_id]
+
+
+async def counts_of(
+    session: AsyncSession, person_ids: Sequence[uuid.UUID], *, since: date | None = None
+) -> defaultdict[uuid.UUID, list[Count]]:
+    """By person, the platelet counts that stand, oldest first. Never for staff."""
+    statement = select(Observation.person_id, Observation.value, Observation.taken_on, Observation.approximate).where(
+        Observation.person_id == one_of(person_ids),
         Observation.kind == Kind.PLATELET,
         Observation.withdrawn_at.is_(None),
         Observation.value.is_not(None),
@@ -195,14 +208,28 @@ async def counts(session: AsyncSession, person_id: uuid.UUID, *, since: date | N
     if since is not None:
         statement = statement.where(Observation.taken_on >= since)
     ordered = statement.order_by(Observation.taken_on, Observation.recorded_at)
-    return [Count(row.value or 0.0, row.taken_on, row.approximate) for row in await session.scalars(ordered)]
+    found: defaultdict[uuid.UUID, list[Count]] = defaultdict(list)
+    for row in await session.execute(ordered):
+        found[row.person_id].append(Count(row.value or 0.0, row.taken_on, row.approximate))
+    return found
 
 
 async def medicines(session: AsyncSession, person_id: uuid.UUID) -> list[Medicine]:
     """What the person takes now."""
+    return (await medicines_of(session, [person_id]))[person_id]
+
+
+async def medicines_of(
+    session: AsyncSession, person_ids: Sequence[uuid.UUID]
+) -> defaultdict[uuid.UUID, list[Medicine]]:
+    """By person, what they take now. Never for staff."""
     today = clock.today()
-    statement = select(Medicine).where(Medicine.person_id == person_id).order_by(Medicine.since)
-    return [row for row in await session.scalars(statement) if row.until is None or row.until >= today]
+    statement = select(Medicine).where(Medicine.person_id == one_of(person_ids)).order_by(Medicine.since)
+    found: defaultdict[uuid.UUID, list[Medicine]] = defaultdict(list)
+    for row in await session.scalars(statement):
+        if row.until is None or row.until >= today:
+            found[row.person_id].append(row)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

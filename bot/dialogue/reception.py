@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock
+from bot import clock, killpoints
 from bot.care import rechecks
 from bot.care.consultations.asking import Receipt, Told, alarm, ask
 from bot.care.consultations.states import Level
@@ -34,7 +34,7 @@ PASS_ON = "同意把这句话发给值班医生"
 judged = Counter("itp_triage_total", "Messages triaged, by flag level", ["flag_level"])
 took = Histogram("itp_triage_seconds", "Judging one message", buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1))
 
-_FOR_HUMANS = ("text",)
+FOR_HUMANS = ("text",)
 
 
 async def triage_message(database: Database, message: Message, *, woken: Callable[[], None]) -> None:
@@ -47,7 +47,7 @@ async def triage_message(database: Database, message: Message, *, woken: Callabl
         current.triaged_at = clock.now()
         current.stage = Stage.QUEUED
         writer = await who_wrote(session, account)
-        if current.kind not in _FOR_HUMANS or writer.is_staff:
+        if current.kind not in FOR_HUMANS or writer.is_staff:
             current.flag_level = FlagLevel.NONE.word
             return
         text = open_body(current, account, session).get("text", "")
@@ -59,6 +59,7 @@ async def triage_message(database: Database, message: Message, *, woken: Callabl
         current.person_id = writer.person.id if writer.person is not None else None
         current.flag_level, current.level = verdict.flag_level.word, level.value if level is not None else None
         current.flags = [[*(hit.span or (0, 0)), hit.flag_id] for hit in verdict.hits]
+        killpoints.reached("triage.judged")
         if verdict.failed:
             log.error("triage.failed", message=str(current.id))
         if level is Level.EMERGENCY:
@@ -124,3 +125,4 @@ async def _emergency(session: AsyncSession, message: Message, writer: Writer, ve
         trace_id=message.trace_id,
     )
     message.finish("emergency_advice")
+    killpoints.reached("emergency.written")

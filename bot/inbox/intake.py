@@ -4,26 +4,23 @@ Messages that arrive while a commit is under way share the next one. That makes 
 nothing, because the first to arrive never waits.
 """
 
-import asyncio
 import uuid
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import clock
 from bot.inbox.messages import seal_body
-from bot.logs import place
 from bot.store.accounts import Account, blind_openid, new_row
 from bot.store.base import new_id
 from bot.store.database import Database
-
-log = structlog.get_logger(__name__)
+from bot.store.together import Together
 
 PASSIVE_SECONDS = 4.0
 _BATCH = 100
@@ -92,8 +89,7 @@ class Intake:
     def __init__(self, database: Database, process_id: uuid.UUID) -> None:
         self._database = database
         self._process_id = process_id
-        self._waiting: list[tuple[Arrival, asyncio.Future[Stored]]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._together: Together[Arrival, Stored] = Together(self._store_together, name="intake", most=_BATCH)
         self._accounts: OrderedDict[bytes, Account] = OrderedDict()
 
     async def store(self, arrival: Arrival) -> Stored:
@@ -102,40 +98,9 @@ class Intake:
         Raises:
             Whatever the database raised: nothing was stored, WeChat must not get an acknowledgement.
         """
-        future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._waiting.append((arrival, future))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work(), name="intake")
-        return await future
+        return await self._together(arrival)
 
-    async def _work(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-            try:
-                stored = await self._store_together([arrival for arrival, _ in batch])
-            except Exception as error:  # each waiting request must learn of it, whatever it is
-                if len(batch) > 1:
-                    # One bad message, or two processes in each other's way, must not cost the others theirs.
-                    log.warning("intake.alone", messages=len(batch), error=place(error))
-                    for arrival, future in batch:
-                        await self._alone(arrival, future)
-                else:
-                    _fail(batch[0][1], error)
-                continue
-            for (_, future), one in zip(batch, stored, strict=True):
-                if not future.done():
-                    future.set_result(one)
-
-    async def _alone(self, arrival: Arrival, future: asyncio.Future[Stored]) -> None:
-        try:
-            [stored] = await self._store_together([arrival])
-        except Exception as error:
-            _fail(future, error)
-        else:
-            if not future.done():
-                future.set_result(stored)
-
-    async def _store_together(self, arrivals: list[Arrival]) -> list[Stored]:
+    async def _store_together(self, arrivals: Sequence[Arrival]) -> list[Stored]:
         """One statement and one commit for all of them.
 
         Among people met before nothing else is sent, so that the statement is its own transaction: one way to the
@@ -182,7 +147,7 @@ class Intake:
         return stored
 
     async def _meet(
-        self, connection: AsyncConnection, arrivals: list[Arrival], blinds: list[bytes], now: datetime
+        self, connection: AsyncConnection, arrivals: Sequence[Arrival], blinds: list[bytes], now: datetime
     ) -> dict[bytes, Account]:
         """The accounts that are not in memory, made where they are new; only id and key of them are used here."""
         openids = {
@@ -227,9 +192,3 @@ async def _driver(connection: AsyncConnection) -> Any:
         await connection.invalidate()
         driver = (await connection.get_raw_connection()).driver_connection
     return driver
-
-
-def _fail(future: asyncio.Future[Stored], error: Exception) -> None:
-    log.error("intake.failed", error=place(error))
-    if not future.done():
-        future.set_exception(error)

@@ -2,11 +2,27 @@
 
 import json
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Sequence, func, select
+import sqlalchemy
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Index,
+    Integer,
+    Uuid,
+    and_,
+    func,
+    literal,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,7 +31,7 @@ from bot.store.accounts import Account
 from bot.store.base import Base
 from bot.store.database import vault_of
 
-message_order = Sequence("message_seq", data_type=BigInteger, metadata=Base.metadata)
+message_order = sqlalchemy.Sequence("message_seq", data_type=BigInteger, metadata=Base.metadata)
 
 
 class Stage(StrEnum):
@@ -89,11 +105,70 @@ def open_body(message: Message, account: Account, session: AsyncSession) -> dict
     Raises:
         Unreadable: the account's key was destroyed.
     """
-    if message.body_sealed is None:
+    return _content(message.id, message.body_sealed, account, session)
+
+
+def _content(message_id: uuid.UUID, sealed: bytes | None, account: Account, session: AsyncSession) -> dict[str, Any]:
+    if sealed is None:
         return {}
     key = account.key(vault_of(session))
-    content: dict[str, Any] = json.loads(key.unseal(message.body_sealed, "message", "body", message.id))
+    content: dict[str, Any] = json.loads(key.unseal(sealed, "message", "body", message_id))
     return content
+
+
+async def untriaged_of(session: AsyncSession, messages: Sequence[Message]) -> list[Message]:
+    """Those of these messages that are still untriaged, locked, in their order."""
+    asked = (
+        func.unnest(
+            literal([message.id for message in messages], ARRAY(Uuid())),
+            literal([message.received_at for message in messages], ARRAY(DateTime(timezone=True))),
+        )
+        .table_valued("id", "received_at", name="asked")
+        .render_derived()
+    )
+    statement = (
+        select(Message)
+        .join(asked, and_(Message.id == asked.c.id, Message.received_at == asked.c.received_at))
+        .where(Message.stage == Stage.UNTRIAGED)
+        .order_by(Message.seq)
+        .with_for_update(of=Message)
+    )
+    return list(await session.scalars(statement))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What triage found of a message from which nothing follows but its turn in the lane."""
+
+    message: Message
+    person_id: uuid.UUID | None
+    flag_level: str
+    level: str | None = None
+    flags: Sequence[Any] = ()
+
+
+_QUEUE = text("""
+update message set stage = 'queued', triaged_at = :now, person_id = t.person_id, flag_level = t.flag_level,
+                   level = t.level, flags = cast(t.flags as jsonb)
+from unnest(cast(:ids as uuid[]), cast(:received as timestamptz[]), cast(:persons as uuid[]),
+            cast(:flag_levels as text[]), cast(:levels as text[]), cast(:flags as text[]))
+     as t(id, received_at, person_id, flag_level, level, flags)
+where message.id = t.id and message.received_at = t.received_at and message.stage = 'untriaged'
+""")
+
+
+async def queue_judged(session: AsyncSession, judged: Sequence[Judged]) -> None:
+    """Note for all of them at once what was found, and let their lanes go on."""
+    values = {
+        "now": clock.now(),
+        "ids": [one.message.id for one in judged],
+        "received": [one.message.received_at for one in judged],
+        "persons": [one.person_id for one in judged],
+        "flag_levels": [one.flag_level for one in judged],
+        "levels": [one.level for one in judged],
+        "flags": [json.dumps(one.flags) for one in judged],
+    }
+    await session.execute(_QUEUE, values)
 
 
 async def held(session: AsyncSession, message: Message) -> Message | None:
@@ -107,15 +182,38 @@ async def held(session: AsyncSession, message: Message) -> Message | None:
 
 async def recent_texts(session: AsyncSession, account: Account, *, before: Message, since: datetime) -> list[str]:
     """What the account wrote in the minutes before this message, oldest first: words may be split over messages."""
-    statement = (
-        select(Message)
-        .where(Message.account_id == account.id, Message.received_at >= since, Message.seq < before.seq)
+    [texts] = await recent_texts_each(session, [(account, before, since)])
+    return texts
+
+
+async def recent_texts_each(
+    session: AsyncSession, asked: Sequence[tuple[Account, Message, datetime]]
+) -> list[list[str]]:
+    """For each account, message and moment: what the account wrote since then and before the message, oldest first."""
+    numbers = range(len(asked))
+    one = (
+        func.unnest(
+            literal(list(numbers), ARRAY(Integer())),
+            literal([account.id for account, _, _ in asked], ARRAY(Uuid())),
+            literal([since for _, _, since in asked], ARRAY(DateTime(timezone=True))),
+            literal([before.seq for _, before, _ in asked], ARRAY(BigInteger())),
+        )
+        .table_valued("number", "account_id", "since", "seq", name="asked")
+        .render_derived()
+    )
+    earlier = (
+        select(Message.id, Message.seq, Message.body_sealed)
+        .where(Message.account_id == one.c.account_id, Message.received_at >= one.c.since, Message.seq < one.c.seq)
         .where(Message.kind == "text")
         .order_by(Message.seq.desc())
         .limit(5)
+        .lateral()
     )
-    rows = list(await session.scalars(statement))
-    return [open_body(row, account, session).get("text", "") for row in reversed(rows)]
+    statement = select(one.c.number, earlier.c.id, earlier.c.body_sealed).join(earlier, true()).order_by(earlier.c.seq)
+    texts: list[list[str]] = [[] for _ in asked]
+    for number, message_id, sealed in await session.execute(statement):
+        texts[number].append(_content(message_id, sealed, asked[number][0], session).get("text", ""))
+    return texts
 
 
 async def recent_number(session: AsyncSession, account_id: uuid.UUID, *, since: datetime) -> int:

@@ -1,12 +1,13 @@
 """What all tables share: the declarative base, names of constraints, ids, and the types of columns."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
 import uuid_utils.compat
-from sqlalchemy import Date, DateTime, Enum, LargeBinary, MetaData, Text, Uuid
+from sqlalchemy import ARRAY, ColumnElement, Date, DateTime, Enum, LargeBinary, MetaData, Text, Uuid, any_, literal
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase
@@ -15,6 +16,11 @@ from sqlalchemy.orm import DeclarativeBase
 def new_id() -> uuid.UUID:
     """A UUID that sorts by the time it was made (version 7), known before the row is written."""
     return uuid_utils.compat.uuid7()
+
+
+def one_of(ids: Iterable[uuid.UUID]) -> ColumnElement[Any]:
+    """For `column == one_of(ids)`: one parameter and one statement however many there are (`in` makes one for each)."""
+    return any_(literal(list(ids), ARRAY(Uuid())))
 
 
 def _values(kind: type[StrEnum]) -> list[str]:
