@@ -21,7 +21,7 @@ run: ## start everything: environments, first training, databases, the simulator
 test: ## check and test everything, from a fresh clone too
 	@$(SETUP) environments dev engine
 	@$(SETUP) browser
-	@$(MAKE) --no-print-directory check pytest
+	@$(MAKE) --no-print-directory --keep-going check pytest
 
 check:
 	@echo "· lint, formatting, types, import contracts …"
