@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from bot import clock, demo, keys, killpoints, logs, settings
-from bot.care import rechecks
+from bot.care import awaited, rechecks
 from bot.care.consultations import answering, ladder
 from bot.care.followups import course
 from bot.care.triage import rulebook
@@ -362,6 +362,7 @@ class Service:
     async def _tick_rechecks(self) -> None:
         async with self.database.transaction() as session:
             asked = await rechecks.tick(session, clock.now())
+            asked += await awaited.raise_silent(session, clock.now())
         if asked:
             self.sender.wake()
 

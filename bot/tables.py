@@ -3,6 +3,7 @@
 from sqlalchemy import MetaData
 
 import bot.care.attachments
+import bot.care.awaited
 import bot.care.bindings
 import bot.care.consultations.rows
 import bot.care.followups.rows

@@ -14,7 +14,7 @@ from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock, killpoints
-from bot.care import records
+from bot.care import awaited, records
 from bot.care.consultations.asking import Receipt, Told, add_told, ask
 from bot.care.consultations.rows import locked
 from bot.care.consultations.states import Level, Stage
@@ -162,6 +162,7 @@ class Conversation:
             text = account.chosen(vault, texts[-1]) or "\n".join(filter(None, texts))
             account.offer(vault, [])
             await unpark(session, account.id)
+            await awaited.answered(session, account.id, clock.now())
             said = await self._without_engine(session, current, writer, text)
             if said is not None:
                 if said:
@@ -248,7 +249,8 @@ class Conversation:
                 kept = (
                     phrases.COUNT_KEPT.format(counts="、".join(format_count(row.value or 0) for row in recorded)) + "\n"
                 )
-        return kept + _receipt(advice, receipt)
+        asked = await awaited.wait_for(session, writer.account, writer.person, verdict.needs, clock.now())
+        return "\n\n".join(filter(None, (kept + _receipt(advice, receipt), asked)))
 
     async def _ask_engine(
         self, message: Message, conversation_id: str, text: str, metadata: dict[str, bool]

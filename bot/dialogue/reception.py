@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock, killpoints
-from bot.care import rechecks
+from bot.care import awaited, rechecks
 from bot.care.consultations.asking import Receipt, Told, alarm, ask
 from bot.care.consultations.states import Level
 from bot.care.judging import facts_of, judge, level_of, short_reason
@@ -109,6 +109,7 @@ async def _emergency(session: AsyncSession, message: Message, writer: Writer, ve
     if receipt.nobody_on_duty:
         said += "\n\n现在没有值班医生在线，我们已经通知负责人。请直接拨打120或去最近的急诊。"
     alarm(writer.account, receipt.consultation, now)
+    await awaited.answered(session, writer.account.id, now)
     await rechecks.plan(session, writer.account, receipt.consultation.id, now)
     message.consultation_id = receipt.consultation.id
     await owe(

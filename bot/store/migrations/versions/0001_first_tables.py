@@ -681,12 +681,35 @@ def upgrade() -> None:
         sa.UniqueConstraint("consultation_id", "due_at", name=op.f("uq_recheck_consultation_id_due_at")),
     )
     op.create_index("ix_recheck_due", "recheck", ["due_at"], unique=False, postgresql_where="done_at is null")
+    op.create_table(
+        "awaited_answer",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column("needs", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_awaited_answer_account_id_account")),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_awaited_answer_person_id_person")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_awaited_answer")),
+    )
+    op.create_index("ix_awaited_answer_account", "awaited_answer", ["account_id"], unique=False)
+    op.create_index(
+        "ix_awaited_answer_open",
+        "awaited_answer",
+        ["due_at"],
+        unique=False,
+        postgresql_where="answered_at is null and raised_at is null",
+    )
     for table in PARTITIONED:
         # What falls into no month's partition is kept here and moved when the month's partition is made.
         op.execute(f"create table {table}_pdefault partition of {table} default")
 
 
 def downgrade() -> None:
+    op.drop_table("awaited_answer")
     op.drop_table("recheck")
     op.drop_table("qr_scene")
     op.drop_index("ix_consultation_entry_thread", table_name="consultation_entry")
