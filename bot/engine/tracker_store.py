@@ -50,17 +50,17 @@ _LAST = "SELECT coalesce(max(position), 0) FROM engine.events WHERE sender_id = 
 _INSERT = """
 INSERT INTO engine.events (sender_id, position, type_name, timestamp, message_id, data) VALUES %s
 """
-# Everything between the message and the next one of the person: what was answered to it.
+# What was answered to a message: everything said between it and the person's next one. A saved message without an answer
+# is one row of nulls, an unknown message no row.
 _ANSWER = """
-WITH asked AS (SELECT position FROM engine.events WHERE sender_id = %(s)s AND message_id = %(m)s)
-SELECT position, data FROM engine.events, (SELECT position AS start FROM asked) AS from_here
- WHERE sender_id = %(s)s AND type_name = 'bot' AND position > start
-   AND position < coalesce((SELECT min(later.position) FROM engine.events AS later, asked
-                             WHERE later.sender_id = %(s)s AND later.type_name = 'user'
-                               AND later.position > asked.position), 9223372036854775807)
- ORDER BY position
+WITH asked AS (SELECT position FROM engine.events WHERE sender_id = %(s)s AND message_id = %(m)s),
+     next AS (SELECT min(later.position) AS position FROM engine.events AS later, asked
+               WHERE later.sender_id = %(s)s AND later.type_name = 'user' AND later.position > asked.position)
+SELECT said.position, said.data FROM asked CROSS JOIN next
+  LEFT JOIN engine.events AS said ON said.sender_id = %(s)s AND said.type_name = 'bot'
+   AND said.position > asked.position AND said.position < coalesce(next.position, 9223372036854775807)
+ ORDER BY said.position
 """
-_SEEN = "SELECT 1 FROM engine.events WHERE sender_id = %(s)s AND message_id = %(m)s"
 
 
 class OverlappingTurns(Exception):
@@ -134,7 +134,7 @@ class EncryptedTrackerStore(TrackerStore):
         super().__init__(domain, event_broker, **kwargs)
 
     async def save(self, tracker: DialogueStateTracker) -> None:
-        """Append what is new since the conversation was loaded, in one transaction.
+        """Append what is new since the conversation was loaded, in one statement.
 
         Raises:
             OverlappingTurns: somebody else appended meanwhile.
@@ -167,9 +167,9 @@ class EncryptedTrackerStore(TrackerStore):
     def answer_to(self, sender_id: str, message_id: str) -> list[dict[str, Any]] | None:
         """The `bot` events that followed a message in the saved conversation; None when the message is not saved."""
         rows = self._read(_ANSWER, s=sender_id, m=message_id)
-        if not rows and not self._read(_SEEN, s=sender_id, m=message_id):
+        if not rows:
             return None
-        return [self._cipher.open(sender_id, position, bytes(data)) for position, data in rows]
+        return [self._cipher.open(sender_id, at, bytes(data)) for at, data in rows if at is not None]
 
     def forget(self, sender_id: str) -> int:
         """Delete a conversation; gives the number of events. The app does the same with plain SQL."""
@@ -219,32 +219,26 @@ class EncryptedTrackerStore(TrackerStore):
             cursor.execute(query, values)
             return list(cursor.fetchall())
 
-        return self._within(select)
+        return self._within(select, repeatable=True)
 
-    def _within(self, work: Callable[[Any], Result]) -> Result:
-        """Run in one transaction; a connection that was found dead before anything was sent is replaced once."""
+    def _within(self, work: Callable[[Any], Result], *, repeatable: bool = False) -> Result:
+        """Run one statement, which is its own transaction; a `repeatable` one once more when the connection was dead."""
         while True:
             reused = self._connection is not None
             connection = self._connection if reused else self._connect()
-            reached = False
             try:
-                with connection, connection.cursor() as cursor:
-                    cursor.execute("SELECT 1")
-                    reached = True
+                with connection.cursor() as cursor:
                     return work(cursor)
             except psycopg2.Error:
                 if connection.closed:
                     self._connection = None
-                    if reused and not reached:
+                    if reused and repeatable:
                         continue
                 raise
 
     def _connect(self) -> Any:
         connection = psycopg2.connect(
-            self._dsn,
-            connect_timeout=3,
-            application_name="itp-engine",
-            options="-c statement_timeout=5000",
+            self._dsn, connect_timeout=3, application_name="itp-engine", options="-c statement_timeout=5000"
         )
         try:
             with connection, connection.cursor() as cursor:
@@ -253,6 +247,7 @@ class EncryptedTrackerStore(TrackerStore):
                     # Replicas that start together must not create it together.
                     cursor.execute("SELECT pg_advisory_xact_lock(hashtext('engine.events'))")
                     cursor.execute(DDL.read_text("utf8"))
+            connection.autocommit = True
         except psycopg2.Error:
             with suppress(psycopg2.Error):
                 connection.close()
