@@ -504,6 +504,21 @@ async def test_a_change_is_heard_by_who_may_see_it(ward, clinic, browser):
         assert await hears(distant, "changed") == str(elsewhere)
 
 
+async def test_a_stream_ends_with_its_session_and_with_the_server(ward, clinic, browser, server):
+    li, wang = await entered(browser, "li"), await entered(browser, "wang")
+    async with li.client.get("/doctor/events") as mine, wang.client.get("/doctor/events") as theirs:
+        await hears(mine, "ready")
+        await hears(theirs, "ready")
+        await li.sends("/logout", csrf=li.hidden("csrf"))
+        await clinic.asks(ward.account, ward.lin, "还有一句")
+
+        assert await hears(mine, "bye") == ""
+        assert await mine.content.read() == b"\r\n"
+        assert await hears(theirs, "changed") == str(ward.question)
+        async with asyncio.timeout(10):
+            await server.close()
+
+
 async def test_a_page_that_asks_again_gets_only_what_changes(ward, browser):
     page = await entered(browser, "li")
     live = {"headers": {"Itp-Live": "1"}}

@@ -48,7 +48,9 @@ async def doctor(server, ward) -> AsyncIterator[Page]:
 
 async def test_a_queue_shows_an_emergency_by_itself(doctor, ward, clinic):
     hospital, *_ = ward
-    await doctor.wait_for_timeout(4100)  # the page holds still for four seconds after a touch
+    await doctor.clock.install()
+    await doctor.goto("/doctor")
+    await doctor.clock.fast_forward(5000)  # nobody has touched the page for a while
     account, person = await clinic.patient("o-new", None, hospital)
     await clinic.asks(account, person, "头疼", level=Level.EMERGENCY, reason="剧烈头痛")
 

@@ -211,6 +211,14 @@ async def test_every_page_carries_headers_that_allow_nothing_foreign(browser):
     assert "style=" not in page.html
 
 
+async def test_only_the_demos_phones_may_frame_a_page(browser):
+    page = await browser()
+    await page.opens("/login")
+    ancestors = page.headers["Content-Security-Policy"].partition("frame-ancestors ")[2]
+    assert ancestors
+    assert all(one.startswith(("http://127.0.0.1:", "http://localhost:")) for one in ancestors.split())
+
+
 class TestInProduction:
     """An https address: cookies tied to the host, no frames at all."""
 
