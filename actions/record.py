@@ -29,13 +29,14 @@ class ActionRecordReport(Action):  # type: ignore[misc]
         text = str(tracker.latest_message.get("text") or "")
         pending = tracker.get_slot("pending_report")
         if pending:
-            report = await confirm(turn.session, turn.person, str(pending), text, cause=turn.cause)
+            report = await confirm(turn.session, turn.person, pending, text, cause=turn.cause)
         else:
             report = await record_told(turn.session, turn.person, text, cause=turn.cause)
-        dispatcher.utter_message(
-            text=_said(report), buttons=[{"title": t, "payload": t} for t in report.choices] or None
-        )
-        return [{"event": "slot", "name": "pending_report", "value": report.pending}]
+        nothing = not (report.counts or report.doubt)
+        if nothing and not pending and (tracker.latest_message.get("intent") or {}).get("name") in ("affirm", "deny"):
+            dispatcher.utter_message(text=phrases.ACKNOWLEDGED)
+            return []
+        return [_answered(dispatcher, report)]
 
 
 class ActionCorrectReport(Action):  # type: ignore[misc]
@@ -53,6 +54,8 @@ class ActionCorrectReport(Action):  # type: ignore[misc]
             return []
         text = str(tracker.latest_message.get("text") or "")
         corrected = await correct(turn.session, turn.person, text, cause=turn.cause)
+        if isinstance(corrected, Report):
+            return [_answered(dispatcher, corrected)]
         if corrected is None:
             dispatcher.utter_message(text=phrases.CORRECT_WHAT)
         else:
@@ -80,6 +83,13 @@ class ActionShowRecord(Action):  # type: ignore[misc]
         lines = [f"{count.taken_on:%m月%d日} {format_count(count.value)}" for count in counts[-5:]]
         dispatcher.utter_message(text="\n".join([phrases.YOUR_COUNTS, *lines, phrases.see_record()]))
         return []
+
+
+def _answered(dispatcher: CollectingDispatcher, report: Report) -> dict[str, Any]:
+    """Say what became of it, and keep the doubt that is left."""
+    buttons = [{"title": choice, "payload": choice} for choice in report.choices]
+    dispatcher.utter_message(text=_said(report), buttons=buttons or None)
+    return {"event": "slot", "name": "pending_report", "value": report.pending}
 
 
 def _said(report: Report) -> str:

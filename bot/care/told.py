@@ -3,9 +3,12 @@
 A bare 「3」 may be 3 or 30 (×10⁹/L): nothing is stored before the patient said which.
 """
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock
@@ -13,6 +16,9 @@ from bot.care import records
 from bot.care.patients import Person
 from bot.care.records import Observation
 from bot.language.counts import PlateletReading, format_count, read_counts
+
+type Pending = dict[str, str]
+"""A doubt as the conversation keeps it: `taken_on` (ISO day), and `replaces` (an observation's id) in a correction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Report:
     counts: Sequence[Observation] = ()
     doubt: str | None = None
     choices: tuple[str, ...] = field(default=())
-    pending: str | None = None
+    pending: Pending | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +42,73 @@ class Corrected:
 async def record_told(session: AsyncSession, person: Person, text: str, *, cause: str) -> Report:
     """Store what is certain; ask about what is not."""
     stored = await records.record_counts(session, person, text, cause=cause)
-    doubtful = [
-        reading
-        for reading in read_counts(text, today=clock.today())
-        if (reading.ambiguous or reading.needs_confirmation) and reading.role == "current"
-    ]
+    doubtful = [reading for reading in read_counts(text, today=clock.today()) if _in_doubt(reading)]
     if stored or not doubtful:
         return Report(counts=stored)
-    return _doubt(doubtful[0])
+    return _doubt(doubtful[0], {"taken_on": (doubtful[0].taken_on or clock.today()).isoformat()})
 
 
-def _doubt(reading: PlateletReading) -> Report:
-    low = reading.lowest
-    if low < 16 and not reading.ambiguous:
-        choices = (format_count(low), format_count(low * 10))
-        return Report(doubt="您说的血小板是哪一个？", choices=choices, pending=reading.typed)
-    return Report(doubt="您说的血小板具体是多少？请带上单位，比如「2.3万」或「23」。", pending=reading.typed)
-
-
-async def confirm(session: AsyncSession, person: Person, pending: str, text: str, *, cause: str) -> Report:
+async def confirm(
+    session: AsyncSession, person: Person, pending: Mapping[str, str], text: str, *, cause: str
+) -> Report:
     """The answer to a doubt: a chosen line, a clearer number, or something else altogether."""
-    stored = await records.record_counts(session, person, text, cause=cause)
-    if stored:
-        return Report(counts=stored)
-    answered = f"血小板{text.strip().removeprefix('是')}"
-    clear = [r for r in read_counts(answered, today=clock.today()) if r.value is not None and not r.needs_confirmation]
-    if clear and not clear[-1].ambiguous:
-        about = next(iter(read_counts(pending, today=clock.today())), None)
-        reading = replace(clear[-1], taken_on=about.taken_on if about is not None else None)
-        return Report(counts=[await records.record_count(session, person, reading, cause=cause)])
-    return Report()
+    readings = _read(text)
+    clear = {(reading.value, reading.taken_on): reading for reading in readings if _is_clear(reading)}
+    if not clear:
+        doubtful = [reading for reading in readings if _in_doubt(reading)]
+        return _doubt(doubtful[0], dict(pending)) if doubtful else Report()
+    then = date.fromisoformat(pending["taken_on"])
+    stored = [
+        await records.record_count(session, person, replace(one, taken_on=one.taken_on or then), cause=cause)
+        for one in clear.values()
+    ]
+    if "replaces" in pending:
+        wrong = select(Observation).where(Observation.id == uuid.UUID(pending["replaces"]))
+        for observation in await session.scalars(wrong.where(Observation.person_id == person.id)):
+            await records.withdraw(session, observation, replaced_by=stored[-1])
+    return Report(counts=stored)
 
 
-async def correct(session: AsyncSession, person: Person, text: str, *, cause: str) -> Corrected | None:
-    """Withdraw the last count and store the right one with the same date, unless another date is told."""
+async def correct(session: AsyncSession, person: Person, text: str, *, cause: str) -> Corrected | Report | None:
+    """Withdraw the last count and store the right one with the same date, unless another date is told.
+
+    A `Report` when the right one can mean two things; None when there is nothing to correct, or nothing to correct it to.
+    """
     last = await records.last_told(session, person)
     if last is None or last.value is None:
         return None
-    readings = read_counts(text, today=clock.today()) or read_counts(
-        "血小板" + text.rpartition("是")[2], today=clock.today()
-    )
-    usable = [r for r in readings if r.value is not None and not r.ambiguous]
-    if not usable:
-        return None
-    reading = usable[-1]
-    if reading.taken_on is None or reading.taken_on == clock.today():
-        reading = replace(reading, taken_on=last.taken_on)
-    new = await records.record_count(session, person, reading, cause=cause)
-    await records.withdraw(session, last, replaced_by=new)
-    return Corrected(format_count(last.value), format_count(new.value or 0))
+    readings = _read(text, after="是")
+    if usable := [reading for reading in readings if _is_clear(reading)]:
+        reading = usable[-1]
+        if reading.taken_on is None or reading.taken_on == clock.today():
+            reading = replace(reading, taken_on=last.taken_on)
+        new = await records.record_count(session, person, reading, cause=cause)
+        await records.withdraw(session, last, replaced_by=new)
+        return Corrected(format_count(last.value), format_count(new.value or 0))
+    if doubtful := [reading for reading in readings if _in_doubt(reading)]:
+        day = doubtful[-1].taken_on or last.taken_on
+        return _doubt(doubtful[-1], {"taken_on": day.isoformat(), "replaces": str(last.id)})
+    return None
+
+
+def _read(text: str, *, after: str = "") -> Sequence[PlateletReading]:
+    """The counts of an answer, in which nobody says again that it is about platelets."""
+    today = clock.today()
+    bare = text.rpartition(after)[2] if after else text.strip().removeprefix("是")
+    return read_counts(text, today=today) or read_counts(f"血小板{bare}", today=today)
+
+
+def _is_clear(reading: PlateletReading) -> bool:
+    return reading.value is not None and not (reading.ambiguous or reading.needs_confirmation)
+
+
+def _in_doubt(reading: PlateletReading) -> bool:
+    return (reading.ambiguous or reading.needs_confirmation) and reading.role == "current"
+
+
+def _doubt(reading: PlateletReading, pending: Pending) -> Report:
+    low = reading.lowest
+    if low < 16 and not reading.ambiguous:
+        choices = (format_count(low), format_count(low * 10))
+        return Report(doubt="您说的血小板是哪一个？", choices=choices, pending=pending)
+    return Report(doubt="您说的血小板具体是多少？请带上单位，比如「2.3万」或「23」。", pending=pending)

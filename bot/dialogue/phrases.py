@@ -54,6 +54,7 @@ NOT_UNDERSTOOD = "我没太听懂，换个说法试试，也可以直接问医�
 TWICE_MISSED = "还是没听懂，不好意思。要不要把问题转给值班医生？"
 NONE_OF_THESE = "都不是，问医生"
 NOTHING_TO_RECORD = "我没找到要记的数值。可以这样说：「今天血小板2.3万」。想问医生，发「问医生」。"
+ACKNOWLEDGED = "好的，有变化随时告诉我。"
 RECORDED = "记下了：{day}血小板 {counts}。"
 CORRECT_WHAT = "您想改哪一个？请把正确的数值和日期再说一遍，比如「昨天血小板82」。"
 CORRECTED = "改好了：{was} 改为 {now}。"
