@@ -6,6 +6,7 @@ anything leaves, so that a process killed while sending leaves a row that says "
 
 import asyncio
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,12 +23,14 @@ from bot.logs import place
 from bot.outbox.rows import Content, Kind, Outbox, State, content_of, sent_lately
 from bot.store.accounts import Account
 from bot.store.database import Database, vault_of
+from bot.store.vault import Unreadable
 
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 8
 _DEAD_CLAIM = timedelta(seconds=45)
 _TEMPLATE_FIRST = (Kind.ALERT, Kind.INVITATION)
+_BY_TEXT = "by_text"
 
 ended = Counter("itp_outbox_ended_total", "Outbox rows that reached a state", ["kind", "state"])
 rows = Gauge("itp_outbox_rows", "Outbox rows by state", ["state"])
@@ -39,9 +42,10 @@ where id in (
     where o.state = 'pending' and (o.not_before is null or o.not_before <= :now)
       and (o.urgent or not exists (
           select 1 from outbox p
-          where p.account_id = o.account_id and p.seq < o.seq and p.state in ('pending', 'sending')))
+          where p.account_id = o.account_id and p.seq < o.seq
+            and p.state in ('pending', 'passive_claimed', 'sending')))
     order by o.urgent desc, o.seq limit :batch for update skip locked
-) returning id
+) returning id, account_id, urgent, seq
 """)
 
 
@@ -125,28 +129,46 @@ class Sender:
         """Claim what is due and deliver it. Returns how many rows were taken."""
         values = {"now": clock.real_now(), "sent": clock.now(), "process": self._process_id, "batch": self._batch}
         async with self._database.connection() as connection:
-            claimed = [row.id for row in await connection.execute(_CLAIM, values)]
-        await asyncio.gather(*(self._deliver(row_id) for row_id in claimed))
+            claimed = sorted(await connection.execute(_CLAIM, values), key=lambda row: (not row.urgent, row.seq))
+        of_receiver: defaultdict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
+        for row in claimed:
+            of_receiver[row.account_id or row.id].append(row.id)
+        await asyncio.gather(*(self._deliver_in_order(row_ids) for row_ids in of_receiver.values()))
         return len(claimed)
+
+    async def _deliver_in_order(self, row_ids: list[uuid.UUID]) -> None:
+        for row_id in row_ids:
+            await self._deliver(row_id)
 
     async def _deliver(self, row_id: uuid.UUID) -> None:
         killpoints.reached("row.claimed")
         async with self._database.reading() as session:
             row = await session.get_one(Outbox, row_id)
             account = await session.get(Account, row.account_id) if row.account_id else None
-            content = content_of(row, account, session)
-            receiver = None
-            if account is not None:
-                receiver = await _receiver(session, account, but=row.id, by_doctor=row.kind is Kind.DOCTOR_ANSWER)
+            try:
+                content = content_of(row, account, session)
+                receiver = None
+                if account is not None:
+                    receiver = await _receiver(session, account, but=row.id, by_doctor=row.kind is Kind.DOCTOR_ANSWER)
+            except Unreadable:
+                # The key was destroyed with the account's data: nobody can read it any more, nor need they.
+                await self._conclude(row, State.FAILED, "unreadable")
+                return
             following = account is None or account.following
         with bound_contextvars(trace_id=row.trace_id):
             try:
                 state, reason = await self._attempt(row, receiver, content, following=following)
             except Exception as error:
                 log.error("sender.attempt_failed", error=place(error), kind=row.kind)
-                state, reason = (State.MAYBE_SENT, type(error).__name__)
+                state = State.PENDING if self._repeatable(row) else State.MAYBE_SENT
+                reason = type(error).__name__
             killpoints.reached("row.sent")
             await self._conclude(row, state, reason)
+
+    def _repeatable(self, row: Outbox) -> bool:
+        """Whether what is under way carries a key that makes a second one harmless."""
+        by_template = row.kind in _TEMPLATE_FIRST and self._transport.has_template(row.kind) and row.reason != _BY_TEXT
+        return by_template or row.kind is Kind.GATEWAY
 
     async def _attempt(
         self, row: Outbox, receiver: Receiver | None, content: Content, *, following: bool
@@ -161,6 +183,8 @@ class Sender:
         if template_first and (ending := await self._by_template(row, receiver, content)) is not None:
             return ending
         if self._transport.window_open(receiver, clock.now()):
+            if template_first:
+                await self._now_by_text(row)
             result = Result(await self._transport.send_text(receiver, content.text, row.link))
             if result is not Result.WINDOW_CLOSED:
                 return _ending(result, State.SENT_ACTIVE)
@@ -182,6 +206,11 @@ class Sender:
                 statement = update(Outbox).where(Outbox.id == row.id)
                 await connection.execute(statement.values(template_msg_id=template_msg_id))
         return _ending(result, State.SENT_TEMPLATE)
+
+    async def _now_by_text(self, row: Outbox) -> None:
+        row.reason = _BY_TEXT
+        async with self._database.connection() as connection:
+            await connection.execute(update(Outbox).where(Outbox.id == row.id).values(reason=_BY_TEXT))
 
     async def _conclude(self, row: Outbox, state: State, reason: str | None) -> None:
         async with self._database.transaction() as session:
@@ -210,7 +239,8 @@ class Sender:
         dead = (Outbox.state == State.SENDING, Outbox.claimed_at < clock.real_now() - _DEAD_CLAIM)
         async with self._database.connection() as connection:
             first_by_template = [kind for kind in _TEMPLATE_FIRST if self._transport.has_template(kind)]
-            repeatable = Outbox.kind.in_([*first_by_template, Kind.GATEWAY])
+            by_text = Outbox.reason.is_not_distinct_from(_BY_TEXT)
+            repeatable = Outbox.kind.in_([*first_by_template, Kind.GATEWAY]) & ~by_text
             await connection.execute(update(Outbox).where(*dead, repeatable).values(state=State.PENDING))
             await connection.execute(
                 update(Outbox).where(*dead).values(state=State.MAYBE_SENT, reason="process_died", sent_at=clock.now())
