@@ -74,7 +74,7 @@ async def ask_check_in(database: Database, engine: EngineClient, message: Messag
             "EXTERNAL_checkin",
             str(message.id),
             message.trace_id,
-            slots={"checkin_id": str(checkin_id)},
+            slots={"checkin_id": str(checkin_id), "checkin_platelet": None, "checkin_bleeding": None},
             metadata={"consented": True},
         )
     except FormOpen:
