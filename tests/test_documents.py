@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,17 @@ def test_every_command_of_make_that_is_shown_exists() -> None:
         target for name in DOCUMENTS for target in re.findall(r"`make ([a-z-]+)[` ]", (ROOT / name).read_text("utf-8"))
     }
     assert named <= TARGETS
+
+
+@pytest.mark.parametrize("recipe", re.findall(r"\$\(APP\) (-m .*)", (ROOT / "Makefile").read_text()))
+def test_what_make_calls_exists(recipe: str) -> None:
+    check("python " + re.sub(r"\$\(if.*\)$", "", recipe).replace("$(N)", "2"))
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_make_knows_how_to_begin(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_make_says_what_each_of_its_commands_does() -> None:
