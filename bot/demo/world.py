@@ -99,10 +99,17 @@ def openid(app_id: str, name: str) -> str:
 
 def people(app_id: str) -> list[dict[str, object]]:
     """The phones of the demo, for the simulator."""
+    # The platform's doctor first: a newcomer's questions go there, and the page shows the first phones of each kind.
+    with_phones = sorted((doctor for doctor in _STAFF if doctor.phone), key=lambda doctor: doctor.hospital)
     doctors = [
-        {"name": f"{doctor.name[0]}医生", "role": "doctor", "openid": openid(app_id, doctor.name), "follows": True}
-        for doctor in _STAFF
-        if doctor.phone
+        {
+            "name": f"{doctor.name[0]}医生",
+            "role": "doctor",
+            "openid": openid(app_id, doctor.name),
+            "follows": True,
+            "note": f"登录：{doctor.login} / {PASSWORD}",
+        }
+        for doctor in with_phones
     ]
     patient = {"name": "林女士", "role": "patient", "openid": openid(app_id, "林女士"), "follows": True}
     return [{"name": "新朋友", "role": "patient"}, patient, *doctors]

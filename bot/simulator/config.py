@@ -27,13 +27,15 @@ class Role(StrEnum):
 class Person:
     """A phone that is there from the start.
 
-    `follows` makes it a follower already, without an event, as in a world whose database was seeded.
+    `follows` makes it a follower already, without an event, as in a world whose database was seeded. `note` is shown
+    beside the name on the phone page.
     """
 
     name: str
     role: Role = Role.PATIENT
     openid: str | None = None
     follows: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ def add_routes(app: web.Application, world: World) -> None:
             phones=phones,
             shown={p.slug for p in shown},
             parts={p.slug: parts(p) for p in phones},
+            notes={person.name: person.note for person in world.config.people if person.note},
         )
 
     async def one(request: web.Request) -> web.Response:

@@ -100,5 +100,14 @@
   stream.addEventListener("error", () => { offline.hidden = false; });
   // Words like 「12分钟前」 grow old, and a notification may have been missed.
   setInterval(() => { if (!document.hidden) changed(false); }, LOOK_EVERY);
+  // What is on its way to the patient has arrived a moment later, and nobody is told of that.
+  let pause = 700;
+  const lookSoon = () => {
+    const sending = document.querySelector("[data-sending]");
+    pause = sending ? Math.min(pause * 1.5, LOOK_EVERY) : 700;
+    if (sending && !document.hidden) live.dispatchEvent(new CustomEvent("refresh"));
+    setTimeout(lookSoon, pause);
+  };
+  setTimeout(lookSoon, pause);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) changed(true); });
 })();

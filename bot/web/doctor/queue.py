@@ -120,12 +120,11 @@ async def _numbers(session: AsyncSession, staff: Staff, sight: Sight) -> tuple[d
 async def queue(request: web.Request) -> web.StreamResponse:
     """The page, or only its list when the page asks for it again by itself."""
     live, staff, now = LIVE in request.headers, request[ACTOR].staff, clock.now()
-    wanted = request.query.get("tab", "")
-    tab = Tab(wanted) if wanted in list(Tab) else Tab.UNCLAIMED
     async with request.app[DATABASE].transaction() as session:
         sight = await sight_of(session, staff, now)
-        rows = await _rows(session, staff, sight, tab)
         numbers, emergencies = await _numbers(session, staff, sight)
+        tab = _tab(request.query.get("tab", ""), numbers)
+        rows = await _rows(session, staff, sight, tab)
         if not live:
             _audited(session, staff, tab, rows)
     shown: dict[str, Any] = {
@@ -139,6 +138,13 @@ async def queue(request: web.Request) -> web.StreamResponse:
     if live:
         return page("doctor/_queue.html", **shown)
     return page("doctor/queue.html", actor=request[ACTOR], clinical=staff.role in CLINICAL_ROLES, **shown)
+
+
+def _tab(wanted: str, numbers: dict[Tab, int]) -> Tab:
+    """The part asked for, else what waits for somebody, else one's own."""
+    if wanted in list(Tab):
+        return Tab(wanted)
+    return Tab.MINE if numbers[Tab.MINE] and not numbers[Tab.UNCLAIMED] else Tab.UNCLAIMED
 
 
 def _audited(session: AsyncSession, staff: Staff, tab: Tab, rows: Sequence[Row]) -> None:
