@@ -94,7 +94,7 @@ def test_modules_stay_small_enough_to_read() -> None:
     long = {
         name: lines
         for name in committed()
-        if name.endswith(".py") and "/migrations/versions/" not in name
+        if name.endswith(".py") and not name.startswith("tests/") and "/migrations/versions/" not in name
         if (lines := len((ROOT / name).read_text("utf-8").splitlines())) > 550
     }
     assert long == {}
