@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import intake
+from bench import intake, service
 from bench.report import Row, table, write
 from bot.settings import ROOT
 
 Workload = Callable[[Path, Callable[[str], None]], Awaitable[list[Row]]]
 
-WORKLOADS: dict[str, Workload] = {"intake": intake.measure}
+WORKLOADS: dict[str, Workload] = {"intake": intake.measure, "service": service.measure}
 
 
 def say(line: str) -> None:
@@ -40,8 +40,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--only", choices=WORKLOADS, default=os.environ.get("ONLY") or None)
     asked = parser.parse_args()
+    before = os.getloadavg()[0]
     rows = asyncio.run(run([asked.only] if asked.only else list(WORKLOADS)))
     print("\n" + table(rows))
+    busy = f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores"
+    print(f"\n{busy}" + ("; others were at work, figures are preliminary" if before > 1 else ""))
 
 
 if __name__ == "__main__":

@@ -97,3 +97,9 @@ async def load(requests: list[bytes], scratch: Path, **spec: Any) -> Heard:
 def resident_mb(pid: int) -> float:
     """Resident memory of one process in MB."""
     return float(psutil.Process(pid).memory_info().rss) / 2**20
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process and its children have used."""
+    whole = psutil.Process(pid)
+    return float(sum(sum(one.cpu_times()[:2]) for one in (whole, *whole.children(recursive=True))))

@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 
 from bench import pushes
-from bench.children import child, free_port, load
+from bench.children import child, cpu_seconds, free_port, load
 from bench.database import Servers, migrated, some_consent
 from bench.load import Heard
 from bench.report import Row
@@ -38,6 +38,8 @@ class _Contender:
     port: int
     table: str
     most: int
+    pid: int
+    cpu: list[float] = field(default_factory=list)
     rounds: list[Heard] = field(default_factory=list)
 
     @property
@@ -65,8 +67,8 @@ async def _contenders(servers: Servers, account: pushes.Account) -> AsyncIterato
                 **more,
             }
             filled = [part.replace("PORT", str(port)) for part in command]
-            await stack.enter_async_context(child(filled, environment, port=port))
-            there[name] = _Contender(name, port, table, most)
+            pid = await stack.enter_async_context(child(filled, environment, port=port))
+            there[name] = _Contender(name, port, table, most, pid)
 
         own = [sys.executable, "-m", "bench.own.intake"]
         gunicorn = [
@@ -85,7 +87,9 @@ async def _contenders(servers: Servers, account: pushes.Account) -> AsyncIterato
 async def _round(one: _Contender, servers: Servers, account: pushes.Account, scratch: Path) -> Heard:
     prepared = pushes.burst(account, int(one.most * SECONDS), patients=PATIENTS)
     before = await servers.count(one.table)
+    worked = cpu_seconds(one.pid)
     heard = await load(prepared, scratch, port=one.port, connections=CONNECTIONS, seconds=SECONDS)
+    one.cpu.append(1000 * (cpu_seconds(one.pid) - worked) / max(1, heard.answered))
     stored = await servers.count(one.table) - before
     if heard.failed or stored != heard.answered:
         raise NotStored(f"{one.name}: {heard.answered} acknowledged, {stored} stored, {heard.failed} failed")
@@ -153,6 +157,12 @@ def _rows(there: dict[str, _Contender], steady: Heard, with_triage: Heard) -> li
         Row(
             "intake p99 at 300/s, open loop", "ms", steady.p99, goal="< 100 ms",
             reached=steady.p99 < 100 and not steady.failed,
+        ),
+        Row(
+            "intake, processor time a message in the server's process", "ms",
+            *(statistics.median(one.cpu) for one in (ours, threaded, raw)),
+            statistics.median(threaded.cpu) / statistics.median(ours.cpu),
+            note=f"sync peer {statistics.median(sync.cpu):.2f}, ours with triage {statistics.median(triaged.cpu):.2f}",
         ),
         Row(
             "storing with triage", "messages/s", triaged.rate, goal="≥ 300/s", reached=triaged.rate >= 300,

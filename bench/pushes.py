@@ -23,6 +23,13 @@ HARMLESS = (
     "这个药放冰箱里还是常温放着",
     "最近睡得不太好，有没有什么办法",
 )
+QUESTIONS = (
+    "血小板低能不能打篮球",
+    "激素要吃多久才能停",
+    "血小板低可以坐飞机吗",
+    "这个病会不会遗传给孩子",
+    "打疫苗会不会影响血小板",
+)
 EMERGENCY = "头疼得厉害，还一直吐"
 
 
@@ -42,13 +49,17 @@ class Account:
 _msg_id = itertools.count(time.time_ns())
 
 
-def request(account: Account, envelope: Envelope, openid: str, text: str, msg_id: int | None = None) -> bytes:
-    """One push as it goes over the wire, with a timestamp of now."""
+def request(account: Account, envelope: Envelope, openid: str, text: str | None) -> bytes:
+    """One push as it goes over the wire, with a timestamp of now; without a text, an event that asks for no answer."""
     stamp = str(int(time.time()))
+    content = (
+        f"<MsgType><![CDATA[text]]></MsgType><Content><![CDATA[{text}]]></Content><MsgId>{next(_msg_id)}</MsgId>"
+        if text is not None
+        else "<MsgType><![CDATA[event]]></MsgType><Event><![CDATA[VIEW]]></Event><EventKey><![CDATA[x]]></EventKey>"
+    )
     xml = (
         f"<xml><ToUserName><![CDATA[gh_bench]]></ToUserName><FromUserName><![CDATA[{openid}]]></FromUserName>"
-        f"<CreateTime>{stamp}</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[{text}]]></Content>"
-        f"<MsgId>{msg_id or next(_msg_id)}</MsgId></xml>"
+        f"<CreateTime>{stamp}</CreateTime>{content}</xml>"
     )
     sealed, nonce = envelope.seal(xml), secrets.token_hex(5)
     body = f"<xml><ToUserName><![CDATA[gh_bench]]></ToUserName><Encrypt><![CDATA[{sealed}]]></Encrypt></xml>".encode()
@@ -63,13 +74,20 @@ def request(account: Account, envelope: Envelope, openid: str, text: str, msg_id
     return head.encode() + body
 
 
-def openids(number: int) -> list[str]:
+def openids(number: int, *, group: str = "Bench") -> list[str]:
     """The ids of this many patients, the same in each run."""
-    return [f"oBench{n:022d}" for n in range(number)]
+    return [f"o{group}{n:022d}" for n in range(number)]
 
 
-def burst(account: Account, number: int, *, patients: int, texts: tuple[str, ...] = HARMLESS) -> list[bytes]:
+def envelope_of(account: Account) -> Envelope:
+    """What seals for this account."""
+    return Envelope(token=account.token, aes_key=account.aes_key, app_id=account.app_id)
+
+
+def burst(
+    account: Account, number: int, *, patients: int, texts: tuple[str, ...] = HARMLESS, group: str = "Bench"
+) -> list[bytes]:
     """This many pushes from this many patients in turn."""
-    envelope = Envelope(token=account.token, aes_key=account.aes_key, app_id=account.app_id)
-    people = openids(patients)
+    envelope = envelope_of(account)
+    people = openids(patients, group=group)
     return [request(account, envelope, people[n % patients], texts[n % len(texts)]) for n in range(number)]

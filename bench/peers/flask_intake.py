@@ -5,6 +5,7 @@ Served by gunicorn, one worker, synchronous or with threads; a connection to the
 
 import os
 import threading
+from typing import Any
 
 import psycopg
 from flask import Flask, Response, abort, request
@@ -17,10 +18,11 @@ _crypto = WeChatCrypto(os.environ["WECHAT_TOKEN"], os.environ["WECHAT_AES_KEY"],
 _of_thread = threading.local()
 
 
-def _connection() -> psycopg.Connection:
+def _connection() -> psycopg.Connection[Any]:
     if not hasattr(_of_thread, "connection"):
         _of_thread.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
-    return _of_thread.connection
+    connection: psycopg.Connection[Any] = _of_thread.connection
+    return connection
 
 
 @app.post("/wechat")
