@@ -21,6 +21,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY, generate_latest
 from redis.asyncio import Redis
 from sqlalchemy import text
+from yarl import URL
 
 from bot import clock, demo, keys, killpoints, logs, settings
 from bot.care import awaited, rechecks
@@ -55,12 +56,14 @@ from bot.wechat import callback
 from bot.wechat.client import WeChat
 from bot.wechat.delivery import Delivery
 from bot.wechat.envelope import Envelope
-from bot.wechat.errors import WeChatError
+from bot.wechat.errors import Unavailable, WeChatError
 from bot.wechat.messages import Inbound
 
 log = structlog.get_logger("server")
 
 _KEPT = timedelta(days=7)
+# WeChat may be away when we start; our own simulator takes a moment to listen.
+_MENU_PAUSES = (0.5, 1, 2, 5, 15, 60, 300, 900)
 _WAITS_FOR_ANSWER = frozenset({"subscribe", "click", "scan"})
 _callback_metrics = callback.Metrics(REGISTRY)
 
@@ -278,10 +281,17 @@ class Service:
                 },
             ]
         }
-        try:
-            await self.wechat.create_menu(menu)
-        except WeChatError as error:
-            log.warning("menu.not_made", code=error.code)
+        for pause in _MENU_PAUSES:
+            try:
+                await self.wechat.create_menu(menu)
+            except Unavailable:
+                await asyncio.sleep(pause)
+            except WeChatError as error:
+                log.warning("menu.not_made", code=error.code)
+                return
+            else:
+                return
+        log.warning("menu.not_made", code=None)
 
     def _begin(self, work: Awaitable[None], name: str) -> None:
         async def guarded() -> None:
@@ -402,8 +412,8 @@ class Service:
         health = await self._health()
         return web.json_response(health, status=200 if all(health.values()) else 503)
 
-    async def _to_phones(self, _request: web.Request) -> web.Response:
-        raise web.HTTPFound(f"{self.simulator.url}/phones")
+    async def _to_phones(self, request: web.Request) -> web.Response:
+        raise web.HTTPFound(str(URL(f"{self.simulator.url}/phones").with_query(request.query)))
 
     async def _move_clock(self, request: web.Request) -> web.Response:
         moved = await request.json()
