@@ -32,7 +32,7 @@ from bot.demo.simulator import SimulatorProcess
 from bot.dialogue import checkins, engine_access, phrases, unreadable
 from bot.dialogue.conversation import Conversation
 from bot.dialogue.engine_client import EngineClient
-from bot.dialogue.engine_process import EngineOptions, EngineProcess
+from bot.dialogue.engine_process import EngineNotReady, EngineOptions, EngineProcess
 from bot.dialogue.executor import LARGEST_BODY
 from bot.dialogue.executor import routes as action_routes
 from bot.dialogue.training import TrainingFailed, ensure_model
@@ -120,6 +120,7 @@ class Service:
         self._begin(self._make_menu(), "menu")
         self.ticks.start()
         await self.lanes.sweep()
+        await self.ticks.now("claims")
 
     async def _wire(self) -> None:
         chosen, secrets = self.settings, self.secrets
@@ -222,7 +223,7 @@ class Service:
         return int(runner.addresses[0][1])
 
     async def _serve_engine(self) -> None:
-        """Train if needed and start the engine; the lanes drain once it is ready."""
+        """Train if needed and start the engine; the lanes drain whenever it is ready again."""
         chosen, secrets = self.settings, self.secrets
         if chosen.engine_urls:
             return
@@ -249,11 +250,10 @@ class Service:
         self._closing.push_async_callback(self.engine_process.stop)
         await self.engine_process.start()
         while True:
-            await self.engine_process.wait_ready(3600)
-            await self.lanes.sweep()
-            await asyncio.sleep(5)
-            if await self.engine.ready():
-                return
+            with contextlib.suppress(EngineNotReady):
+                await self.engine_process.wait_ready()
+                await self.lanes.resume()
+                await self.engine_process.wait_down()
 
     async def _model(self) -> Path:
         """The model of the present data, trained now if it is not there; red flags and doctors do not wait for it."""

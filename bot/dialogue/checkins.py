@@ -47,6 +47,12 @@ async def put_in_lane(session: AsyncSession, asking: ToAsk) -> None:
     await session.execute(text("select pg_notify(:topic, :payload)"), {"topic": IN_LANE, "payload": str(account.id)})
 
 
+async def put_off(session: AsyncSession, body: dict[str, Any]) -> None:
+    """It could not be asked, tried again and again: the clock comes back to it."""
+    check_in = await session.get_one(CheckIn, uuid.UUID(body["checkin_id"]), with_for_update=True)
+    await course.postpone(session, check_in, clock.now())
+
+
 async def ask_check_in(database: Database, engine: EngineClient, message: Message, body: dict[str, Any]) -> None:
     """Open the form in the engine and owe the first question."""
     checkin_id = uuid.UUID(body["checkin_id"])
@@ -105,5 +111,7 @@ async def ask_check_in(database: Database, engine: EngineClient, message: Messag
         await keep_draft(
             session, account, form=FORM, slots={}, requested_slot="checkin_platelet", checkin_id=checkin_id
         )
+        # A number typed now answers this question, not a menu shown before it.
+        account.offer(vault_of(session), [])
         await course.asked(session, check_in)
         current.finish("checkin_asked")

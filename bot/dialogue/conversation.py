@@ -23,7 +23,8 @@ from bot.care.judging import facts_of, judge
 from bot.care.triage import text as advice_of
 from bot.care.writers import Writer, who_wrote
 from bot.dialogue import alarm, commands, phrases, reception, unreadable
-from bot.dialogue.checkins import ask_check_in, put_in_lane
+from bot.dialogue.answers import answer_topic
+from bot.dialogue.checkins import ask_check_in, put_in_lane, put_off
 from bot.dialogue.engine_client import EngineAnswer, EngineClient, EngineUnavailable, FormOpen, Refused, TurnAborted
 from bot.dialogue.events import handle_event
 from bot.dialogue.first_look import FirstLook
@@ -31,6 +32,7 @@ from bot.dialogue.questions import put_question
 from bot.dialogue.turns import draft_of
 from bot.inbox.messages import Message, held, open_body
 from bot.inbox.messages import Stage as MessageStage
+from bot.knowledge import faq
 from bot.language.counts import format_count
 from bot.outbox import choices
 from bot.outbox.rows import Content, Kind, owe, supersede, unpark
@@ -92,12 +94,10 @@ class Conversation:
             account = await session.get_one(Account, current[0].account_id)
             writer = await who_wrote(session, account)
             last = current[-1]
-            told = [
-                Told(open_body(row, account, session).get("text", ""), row.received_at, row.id, marks=tuple(row.flags))
-                for row in current
-                if row.kind == "text"
-            ]
+            told = [_told(session, row, account) for row in current if row.kind == "text" or row.kind in phrases.WHAT]
             for row in current:
+                if row.event == "checkin_due":
+                    await put_off(session, open_body(row, account, session))
                 row.finish(why, stage=MessageStage.HANDED_TO_HUMAN)
             if not told or writer.is_staff:
                 return
@@ -159,17 +159,24 @@ class Conversation:
             writer = await who_wrote(session, account)
             vault = vault_of(session)
             texts = [open_body(row, account, session).get("text", "") for row in current]
-            text = account.chosen(vault, texts[-1]) or "\n".join(filter(None, texts))
+            chosen = account.chosen(vault, texts[-1])
+            text = chosen or "\n".join(filter(None, texts))
+            # Choices are those of the last answer: forgotten together with giving this one, not before, so that a number
+            # means the same when the turn is tried again.
+            offered = account.choices_sealed
             account.offer(vault, [])
             await unpark(session, account.id)
             await awaited.answered(session, account.id, clock.now())
             said = await self._without_engine(session, current, writer, text)
+            if said is None and chosen is not None:
+                said = await self._chosen_topic(session, current[-1], account, chosen)
             if said is not None:
                 if said:
                     await self._reply(session, current[-1], account, said)
                 for row in current:
                     row.finish(row.outcome or "answered_without_engine")
                 return
+            account.choices_sealed = offered
             invited = await course.waiting_invitation(session, account.id) if writer.consented else None
             conversation_id = str(account.conversation_id)
             metadata = {"consented": writer.consented}
@@ -178,6 +185,7 @@ class Conversation:
             first = await self._urgent(session, urgent, writer, text) if urgent is not None else ""
         if invited is not None and _begins(text):
             async with self._database.transaction() as session:
+                (await session.get_one(Account, message.account_id)).offer(vault, [])
                 await put_in_lane(session, invited)
                 for one in messages:
                     if (begun := await held(session, one)) is not None:
@@ -217,6 +225,19 @@ class Conversation:
         if urgent is not None and await draft_of(session, account.id) is None:
             return await self._urgent(session, urgent, writer, text)
         return None
+
+    async def _chosen_topic(self, session: AsyncSession, message: Message, account: Account, title: str) -> str | None:
+        """A line of the menu of topics needs no guess, unless a form waits, which the engine takes up after the answer."""
+        if await draft_of(session, account.id) is not None:
+            return None
+        topic_id = await faq.topic_titled(session, title)
+        if topic_id is None:
+            return None
+        answer = await answer_topic(session, account, topic_id, confidence=None, cause=f"message:{message.id}")
+        if answer is None:
+            return None
+        message.outcome = "chosen_topic"
+        return choices.offer(session, account, answer.text, answer.choices)
 
     async def _to_doctor(self, session: AsyncSession, current: Sequence[Message], writer: Writer) -> None:
         """Append to the consultation of the doctor who holds the conversation; counts told are recorded all the same."""
@@ -286,6 +307,7 @@ class Conversation:
             if not current:
                 return
             account = await session.get_one(Account, current[-1].account_id)
+            account.offer(vault_of(session), [])
             said = "\n\n".join(filter(None, (first, _as_one(session, account, answer))))
             if said:
                 await self._reply(session, current[-1], account, said)
@@ -307,6 +329,11 @@ class Conversation:
             person_id=message.person_id,
             trace_id=message.trace_id,
         )
+
+
+def _told(session: AsyncSession, message: Message, account: Account) -> Told:
+    words = open_body(message, account, session).get("text") or f"（{phrases.WHAT.get(message.kind, '')}）"
+    return Told(words, message.received_at, message.id, marks=tuple(message.flags))
 
 
 def _urgent_of(current: Sequence[Message]) -> Message | None:

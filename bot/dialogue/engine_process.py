@@ -114,6 +114,11 @@ class EngineProcess:
         except TimeoutError:
             raise EngineNotReady(f"the engine is not ready after {seconds:.0f} s") from None
 
+    async def wait_down(self) -> None:
+        """Until it is not ready any more."""
+        while self._ready.is_set():
+            await asyncio.sleep(1)
+
     async def stop(self) -> None:
         """End the child (it finishes what it is doing, 15 s at most) and the supervision."""
         if self._supervisor is not None:

@@ -165,7 +165,8 @@ class Lanes:
     async def _note_attempt(self, turn: Sequence[Message]) -> None:
         """Count the try before it is made, so that a try which kills the process counts as well."""
         now = clock.now()
-        pause = _BACK_OFF[min(turn[0].attempts, len(_BACK_OFF) - 1)]
+        made = turn[0].attempts
+        pause = _BACK_OFF[made] if made < len(_BACK_OFF) else timedelta()
         async with self._database.transaction() as session:
             for message in turn:
                 row = await session.get_one(Message, (message.id, message.received_at))
@@ -188,9 +189,11 @@ class Lanes:
                 return _Work(untriaged, (), None)
             first = waiting[0]
             if first.attempts >= MAX_ATTEMPTS or (first.first_tried_at and now - first.first_tried_at > GIVE_UP_AFTER):
-                return _Work((), [first], "tried_in_vain")
+                return _Work((), _same_turn(waiting), "tried_in_vain")
             if first.next_try_at is not None and first.next_try_at > now:
                 return _Work((), (), None)
+            if first.first_tried_at is not None:
+                return _Work((), _same_turn(waiting), None)
             if first.kind != "text":
                 # Events and photos have an answer of their own; they are never words of a turn.
                 return _Work((), [first], None)
@@ -203,3 +206,9 @@ class Lanes:
                     return _Work((), (), None)
                 return _Work((), texts, None)
             return _Work((), [first], None)
+
+
+def _same_turn(waiting: Sequence[Message]) -> Sequence[Message]:
+    """Those that were tried together with the first: a turn tried again is the same turn, though more has come."""
+    began = waiting[0].first_tried_at
+    return list(itertools.takewhile(lambda message: message.first_tried_at == began, waiting))

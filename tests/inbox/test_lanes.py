@@ -350,6 +350,25 @@ async def test_a_photo_in_a_flood_is_not_taken_for_words(database: Database, pro
     assert process.steps.of("answered") == [flood, ["photo"], ["after"]]
 
 
+async def test_a_turn_of_a_flood_is_tried_again_as_it_was_though_more_came(
+    database: Database, process: Process, lin: Account
+) -> None:
+    flood = [f"m{n}" for n in range(25)]
+    process.steps.failing = {"m0"}
+    await arrives(database, lin, *flood)
+    passes(minutes=1, seconds=1)
+    await process.sweeps()
+    await arrives(database, lin, "more")
+    passes(seconds=2)
+    await process.sweeps()
+    assert process.steps.of("tried") == [flood, flood]
+    for _ in range(70):
+        passes(seconds=1)
+        await process.sweeps()
+    assert process.steps.of("tried_in_vain") == [flood]
+    assert process.steps.of("answered") == [["more"]]
+
+
 async def test_a_flood_is_triaged_at_once(database: Database, process: Process, lin: Account) -> None:
     flood = [f"m{n}" for n in range(25)]
     await arrives(database, lin, *flood, stage=Stage.UNTRIAGED)

@@ -79,7 +79,12 @@ class Post:
         fields = {"field": "value"} if kind in (Kind.ALERT, Kind.INVITATION, Kind.DOCTOR_ANSWER, Kind.GATEWAY) else None
         async with self.database.transaction() as session:
             row = await owe(
-                session, account, kind, Content(words, fields), cause=words, **{"link": "/p" if fields else None, **more}
+                session,
+                account,
+                kind,
+                Content(words, fields),
+                cause=words,
+                **{"link": "/p" if fields else None, **more},
             )
         assert row is not None
         return row

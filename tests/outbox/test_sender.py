@@ -398,5 +398,3 @@ async def dies_while_sending(post: Post, *, calls: int = 1) -> None:
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
     post.outside.during = None
-
-

@@ -263,10 +263,11 @@ async def asked(session: AsyncSession, check_in: CheckIn) -> None:
 
 
 async def postpone(session: AsyncSession, check_in: CheckIn, now: datetime) -> None:
-    """It could not be asked now: a doctor or a form has the conversation."""
+    """It could not be asked now: a doctor or a form has the conversation, or the engine failed."""
+    # Counted for who was invited too, so that the next 「开始」 is an asking of its own.
+    check_in.postponed += 1
     if check_in.state is State.DUE:
         check_in.become(State.SCHEDULED)
-        check_in.postponed += 1
         check_in.next_at = now + POSTPONED_BY
 
 
