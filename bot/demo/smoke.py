@@ -191,7 +191,9 @@ async def _check_in(story: Story, patient: Phone) -> None:
     story.scene("7 断电，重新启动，接着说")
     before = len(patient.hears())
     # A reply that WeChat has and that is not noted yet would be sent again, rather than perhaps never: let it be noted.
-    while await story.one("select count(*) from outbox where state = 'passive_claimed'"):
+    for _ in range(100):
+        if not await story.one("select count(*) from outbox where state = 'passive_claimed'"):
+            break
         await asyncio.sleep(0.05)
     await story.on.app.kill()
     print("   （服务被 SIGKILL）", flush=True)
