@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Page, async_playwright
+from sqlalchemy import update
 
+from bot import clock
 from bot.care.consultations.states import Level
+from bot.web.sessions import StaffSession
 
 pytestmark = pytest.mark.browser
 PASSWORD = "correct horse 电池"
@@ -34,7 +37,10 @@ async def doctor(server, ward) -> AsyncIterator[Page]:
             viewport={"width": 375, "height": 812}, base_url=str(server.make_url("/")), has_touch=True
         )
         page = await context.new_page()
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on(
+            "console",
+            lambda said: complaints.append(said.text) if said.type == "error" and "401" not in said.text else None,
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto("/login")
         await page.fill("#login", "li")
@@ -94,6 +100,20 @@ async def test_an_answer_being_written_survives_what_arrives(doctor, ward, clini
     await doctor.wait_for_selector("text=已回复，送达情况见下方")
     assert await doctor.locator(".entry-doctor >> text=别着急").count() == 1
     assert await doctor.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_a_session_that_ended_elsewhere_leaves_the_page_as_it_was_and_says_so(doctor, ward, clinic):
+    *_, question = ward
+    await doctor.goto(f"/doctor/consultations/{question}")
+    await doctor.click("text=认领，我来回复")
+    await doctor.fill("#answer", "写了一半")
+    async with clinic.database.transaction() as session:
+        await session.execute(update(StaffSession).values(ended_at=clock.real_now()))
+    await doctor.evaluate("document.getElementById('live').dispatchEvent(new CustomEvent('refresh'))")
+
+    await doctor.wait_for_selector("text=登录已过期，请重新登录")
+    assert await doctor.input_value("#answer") == "写了一半"
+    assert await doctor.locator("#thread >> text=艾曲泊帕要不要加量").count() == 1
 
 
 async def test_a_touched_time_tells_the_exact_minute(doctor, ward):

@@ -92,11 +92,20 @@
   stream.addEventListener("changed", (event) => {
     if (inQueue || event.data === live.dataset.follows) changed(true);
   });
-  stream.addEventListener("bye", () => {
+  const signedOut = () => {
     stream.close();
     offline.textContent = "登录已过期，请重新登录。写了一半的内容请先复制。";
     offline.hidden = false;
+  };
+  stream.addEventListener("bye", signedOut);
+  // A refresh that failed leaves what was there, and says that it may be old.
+  document.addEventListener("htmx:after:request", (event) => {
+    const { status, ok } = event.detail.ctx.response.raw;
+    if (status === 401) signedOut();
+    else if (!ok) offline.hidden = false;
+    else if (stream.readyState === EventSource.OPEN) offline.hidden = true;
   });
+  document.addEventListener("htmx:error", () => { offline.hidden = false; });
   stream.addEventListener("error", () => { offline.hidden = false; });
   // Words like 「12分钟前」 grow old, and a notification may have been missed.
   setInterval(() => { if (!document.hidden) changed(false); }, LOOK_EVERY);
