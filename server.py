@@ -29,6 +29,7 @@ from bot.care.consultations import answering, ladder
 from bot.care.followups import course
 from bot.care.triage import rulebook
 from bot.demo.simulator import SimulatorProcess
+from bot.demo.world import PASSWORD
 from bot.dialogue import checkins, engine_access, phrases, unreadable
 from bot.dialogue.conversation import Conversation
 from bot.dialogue.engine_client import EngineClient
@@ -219,7 +220,7 @@ class Service:
         try:
             await site.start()
         except OSError:
-            raise PortTaken(f"port {port} is in use: stop what uses it, or set {setting} to another one") from None
+            raise _taken(port, setting) from None
         return int(runner.addresses[0][1])
 
     async def _serve_engine(self) -> None:
@@ -466,6 +467,17 @@ def _templates(chosen: Settings) -> dict[str, str]:
     return {kind: given for kind, given in named.items() if given}
 
 
+def _taken(port: int, setting: str) -> PortTaken:
+    return PortTaken(f"port {port} is in use: stop what uses it, or set {setting} to another one")
+
+
+def _refuse_taken(host: str, port: int, setting: str) -> None:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        raise _taken(port, setting) from None
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -482,6 +494,8 @@ def _text(url: Any) -> str | None:
 
 async def serve(configured: Settings) -> None:
     """Run until told to stop."""
+    # Before anything is started: a second start of the same place must not touch the servers of the first.
+    _refuse_taken(configured.host, configured.port, "PORT")
     service = Service(configured)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -489,10 +503,10 @@ async def serve(configured: Settings) -> None:
         loop.add_signal_handler(sign, stopping.set)
     try:
         await service.start()
-        say = f"ready to receive: {configured.page_url}/wechat"
+        print(f"ready to receive: {configured.page_url}/wechat", flush=True)
         if configured.simulated:
-            say += f"  ·  phones: {configured.page_url}/phones  ·  staff: {configured.page_url}/login"
-        print(say, flush=True)
+            print(f"  open the phones: {configured.page_url}/phones", flush=True)
+            print(f"  staff log in at: {configured.page_url}/login (zhou / {PASSWORD})", flush=True)
         await stopping.wait()
     finally:
         await service.stop()

@@ -110,6 +110,13 @@ async def test_a_taken_port_is_one_sentence_that_names_its_setting(served: Stage
     assert "Traceback" not in errors
 
 
+async def test_a_second_start_of_the_same_place_leaves_the_servers_of_the_first_alone(served: Stage) -> None:
+    code, _ = await _refused(served.app.environment)
+    assert code == 2
+    health = await _get(served, served.app.internal_url + "/readyz")
+    assert '"database": true, "redis": true' in health[1]
+
+
 async def test_production_without_its_settings_is_refused_by_their_names(tmp_path: Path) -> None:
     code, errors = await _refused({"PATH": "/usr/bin:/bin", "ENV": "production", "VAR_DIR": str(tmp_path)})
     assert code == 2
