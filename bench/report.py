@@ -64,7 +64,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _figure(value: float | None, places: int | None = None) -> str:
     if value is None:
         return "-"
-    return f"{value:.{places if places is not None else 0 if value >= 100 else 1}f}"
+    return f"{value:.{places if places is not None else 0 if value >= 100 else 1 if value >= 2 else 2}f}"
 
 
 def _width(text: str) -> int:

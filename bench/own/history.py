@@ -28,7 +28,7 @@ def main() -> None:
             # The session stays one: only what was said and done in it is repeated.
             repeated = [one for one in turn if one[0] not in ("session_started", "slot")]
             last = len(turn)
-            rows = []
+            rows: list[tuple[object, ...]] = []
             while len(turn) + len(rows) < wanted:
                 kind, at, event = repeated[len(rows) % len(repeated)]
                 last += 1
