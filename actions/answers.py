@@ -6,10 +6,12 @@ from rasa_sdk import Action, Tracker
 from rasa_sdk.executor import CollectingDispatcher
 
 from bot.dialogue import phrases
+from bot.dialogue.answers import answer_topic
 from bot.dialogue.turn import current_turn
 from bot.knowledge import faq
 
-_SURE = 0.5
+# Sure enough: likely by itself, and clearly likelier than the next. Below that a menu costs less than a wrong answer.
+_LIKELY, _MARGIN = 0.35, 1.5
 _MENU = 3
 
 
@@ -17,6 +19,11 @@ def _topics(tracker: Tracker) -> list[tuple[str, float]]:
     selected = (tracker.latest_message.get("response_selector") or {}).get("faq") or {}
     ranked = selected.get("ranking") or []
     return [(str(one["intent_response_key"]).partition("/")[2], float(one["confidence"])) for one in ranked]
+
+
+def _is_sure(ranked: list[tuple[str, float]]) -> bool:
+    best, second = ranked[0][1], ranked[1][1] if len(ranked) > 1 else 0.0
+    return best >= _LIKELY and best >= _MARGIN * second
 
 
 class ActionAnswerFaq(Action):  # type: ignore[misc]
@@ -30,19 +37,20 @@ class ActionAnswerFaq(Action):  # type: ignore[misc]
     ) -> list[dict[str, Any]]:
         turn = current_turn()
         ranked = _topics(tracker)
-        if ranked and ranked[0][1] < _SURE:
+        if ranked and not _is_sure(ranked):
+            chosen = await faq.topic_titled(turn.session, str(tracker.latest_message.get("text") or ""))
+            ranked = [(chosen, 1.0)] if chosen is not None else ranked
+        if ranked and not _is_sure(ranked):
             await _menu(dispatcher, [topic for topic, _ in ranked[:_MENU]])
             return []
-        found = await faq.published(turn.session, ranked[0][0]) if ranked else None
-        if found is None:
+        answer = None
+        if ranked:
+            topic, confidence = ranked[0]
+            answer = await answer_topic(turn.session, turn.account, topic, confidence=confidence, cause=turn.cause)
+        if answer is None:
             dispatcher.utter_message(text=phrases.NO_ANSWER, buttons=[_button(phrases.ASK_DOCTOR)])
             return []
-        topic, revision = found
-        faq.note_answered(
-            turn.session, account_id=turn.account.id, revision=revision, confidence=ranked[0][1], cause=turn.cause
-        )
-        text = revision.short if topic.refuses else f"{revision.short}\n\n{phrases.read_more(topic.id)}"
-        dispatcher.utter_message(text=text, buttons=[_button(phrases.ASK_DOCTOR)] if topic.refuses else None)
+        dispatcher.utter_message(text=answer.text, buttons=[_button(one) for one in answer.choices] or None)
         return []
 
 

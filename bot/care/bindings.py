@@ -8,7 +8,7 @@ import uuid
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, select
+from sqlalchemy import ForeignKey, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -71,6 +71,8 @@ async def use(session: AsyncSession, account: Account, scene: str) -> str | None
         return "这个二维码已经失效，请让对方重新生成一个。"
     if found.binds is Binds.STAFF:
         staff = await session.get_one(Staff, found.staff_id, with_for_update=True)
+        # A phone belongs to one: who had it before gets no alerts of a colleague's patients any more.
+        await session.execute(update(Staff).where(Staff.account_id == account.id).values(account_id=None))
         staff.account_id = account.id
         said = f"{staff.name}，已绑定您的微信。值班时的提醒会发到这里。"
     else:

@@ -215,6 +215,8 @@ class Conversation:
             return ""
         if account.holder is Holder.ALARM:
             return await alarm.during(session, message, writer, text)
+        if not text.strip():
+            return phrases.EMPTY
         if (said := await unreadable.urgency(session, message, writer, text)) is not None:
             return said
         since = account.asking_doctor_since

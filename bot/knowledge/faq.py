@@ -97,6 +97,20 @@ async def titles(session: AsyncSession, topic_ids: list[str]) -> dict[str, str]:
     return {row.id: row.title for row in await session.execute(statement)}
 
 
+async def topic_titled(session: AsyncSession, title: str) -> str | None:
+    """The published topic whose title these words are, as a menu shows it; signs and spaces do not matter."""
+    signs = "？?。.！!，,、 　"
+    statement = (
+        select(FaqTopic.id)
+        .join(FaqRevision, FaqRevision.topic_id == FaqTopic.id)
+        .where(
+            FaqRevision.state == RevisionState.PUBLISHED,
+            func.translate(FaqTopic.title, signs, "") == title.translate(str.maketrans("", "", signs)),
+        )
+    )
+    return await session.scalar(statement.limit(1))
+
+
 def note_answered(
     session: AsyncSession, *, account_id: uuid.UUID, revision: FaqRevision, confidence: float | None, cause: str
 ) -> None:

@@ -19,6 +19,10 @@ from bot.store.database import vault_of
 from bot.store.vault import Key, Vault
 
 
+# What may stand after a number or a line that was typed.
+_SIGNS = "。.、？?！! "
+
+
 class Holder(StrEnum):
     """Who answers this account's messages."""
 
@@ -67,13 +71,13 @@ class Account(Base):
 
     def chosen(self, vault: Vault, typed: str) -> str | None:
         """The choice that was tapped, or typed in words or as its number; None for anything else."""
-        words = typed.strip().rstrip("。.、")
+        words = typed.strip().rstrip(_SIGNS)
         if self.choices_sealed is None or not words:
             return None
         choices: list[str] = json.loads(self.key(vault).unseal(self.choices_sealed, "account", "choices", self.id))
         if words.isdecimal() and len(words) == 1:
             return choices[int(words) - 1] if 0 < int(words) <= len(choices) else None
-        return next((choice for choice in choices if choice.rstrip("。.、") == words), None)
+        return next((choice for choice in choices if choice.rstrip(_SIGNS) == words), None)
 
 
 def blind_openid(vault: Vault, openid: str) -> bytes:
