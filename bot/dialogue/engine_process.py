@@ -88,6 +88,7 @@ class EngineProcess:
         self._reader: asyncio.Task[None] | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._down = asyncio.Event()
         self._crashes: deque[float] = deque(maxlen=CRASHES)
         self._failed_model: Path | None = None
 
@@ -116,8 +117,7 @@ class EngineProcess:
 
     async def wait_down(self) -> None:
         """Until it is not ready any more."""
-        while self._ready.is_set():
-            await asyncio.sleep(1)
+        await self._down.wait()
 
     async def stop(self) -> None:
         """End the child (it finishes what it is doing, 15 s at most) and the supervision."""
@@ -130,6 +130,7 @@ class EngineProcess:
         await self._client.close()
         self.state = State.STOPPED
         self._ready.clear()
+        self._down.set()
 
     async def _supervise(self) -> None:
         pause = 1.0
@@ -148,6 +149,7 @@ class EngineProcess:
             else:
                 self._failed_model = model
             self._ready.clear()
+            self._down.set()
             self.state = State.DOWN
             code = self._child.returncode if self._child is not None else None
             await self._end_child()
@@ -237,6 +239,7 @@ class EngineProcess:
             if await self._client.model(self.url) is not None:
                 self.state = State.READY
                 self._ready.set()
+                self._down.clear()
                 return True
             await asyncio.sleep(0.2)
         return False

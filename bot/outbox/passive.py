@@ -76,7 +76,7 @@ class PassiveReplies:
                 left = (until - clock.real_now()).total_seconds()
                 if left <= 0:
                     return None
-                if await settled():
+                if await settled() and not await self._owed(message_id):
                     return await self.claim(message_id)
                 try:
                     # Notifications can be lost with their connection, hence the re-reading beside them.
@@ -88,6 +88,12 @@ class PassiveReplies:
             self._waiting[key].remove(event)
             if not self._waiting[key]:
                 del self._waiting[key]
+
+    async def _owed(self, message_id: uuid.UUID) -> bool:
+        """Whether a reply is there and only waits for its turn."""
+        owed = select(exists().where(Outbox.passive_for == message_id, Outbox.state == State.PENDING))
+        async with self._database.connection() as connection:
+            return bool(await connection.scalar(owed))
 
     async def claim(self, message_id: uuid.UUID) -> Reply | None:
         """Claim the row that answers this message, or read again what was claimed for it before."""

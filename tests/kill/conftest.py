@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,8 @@ import pytest_asyncio
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url, select, text
 
-from bot.demo.stage import App, Stage, stage
+from bot.demo.stage import App as StageApp
+from bot.demo.stage import Stage, stage
 from bot.dialogue.engine_process import EngineOptions, EngineProcess
 from bot.dialogue.training import ensure_model
 from bot.inbox.messages import Message, open_body
@@ -38,11 +40,48 @@ ENGINE_PYTHON = Path(os.environ.get("ENGINE_PYTHON") or ROOT / ".venv-engine" / 
 DATA_KEY = base64.b64encode(hashlib.sha256(b"kill tests").digest()).decode()
 ACTION_SECRET = "actions-of-the-kill-tests"
 # WeChat gives five seconds; less, so that its next attempt comes sooner after the power is back.
-DEADLINE_SECONDS = 3.0
+DEADLINE_SECONDS = 2.0
 FINAL = {s for s in State if s not in (State.PENDING, State.PASSIVE_CLAIMED, State.SENDING)}
 LEFT = (State.SENT_PASSIVE, State.SENT_ACTIVE, State.SENT_TEMPLATE)
 
 _names = itertools.count(1)
+_SPARE = "import sys, server; sys.exit(server.main() if sys.stdin.readline() else 0)"
+
+
+class App(StageApp):
+    """The service, with a spare process that has loaded it already and waits for the word, so that a start is quick."""
+
+    _spare: asyncio.subprocess.Process | None = None
+
+    async def get_ready(self) -> None:
+        with self.log_path.open("ab") as log:
+            self._spare = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                _SPARE,
+                cwd=ROOT,
+                env={**self.environment, "PYTHONPATH": str(ROOT)},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def start(self) -> None:
+        if self._spare is None:
+            await self.get_ready()
+        assert self._spare is not None
+        assert self._spare.stdin is not None
+        self._spare.stdin.write(b"go\n")
+        await self._spare.stdin.drain()
+        self.process = self._spare
+        await self.get_ready()
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._spare is not None and self._spare.stdin is not None:
+            self._spare.stdin.close()
+            await self._spare.wait()
 
 
 @dataclass
@@ -212,7 +251,9 @@ async def theatre(kill_database_url: str, servers: Any) -> AsyncIterator[Theatre
                     dies_with_parent=False,
                 )
             )
-            on.app.environment = {**on.app.environment, "ENGINE_URLS": engine.url}
+            environment = {**on.app.environment, "ENGINE_URLS": engine.url}
+            on.app = App(environment, on.app.port, on.app.internal_port, on.app.log_path)
+            on.apps[:] = [on.app]
             on.world.config = replace(on.world.config, deadline_seconds=DEADLINE_SECONDS)
             database = Database(kill_database_url, Vault.of(DATA_KEY), pool_size=3)
             await engine.start()

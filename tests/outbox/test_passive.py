@@ -168,6 +168,28 @@ async def test_a_reply_waits_for_the_one_before_it(post: Post, replies: PassiveR
     assert await replies.claim(second) is not None
 
 
+async def test_a_request_whose_reply_waits_for_another_waits_though_its_message_is_done_with(
+    post: Post, replies: PassiveReplies
+) -> None:
+    async def settled() -> bool:
+        return True
+
+    first, second, lin = uuid.uuid4(), uuid.uuid4(), await post.account("o-lin")
+    await post.owes(lin, "first", passive_for=first, **soon())
+    await post.owes(lin, "second", passive_for=second, **soon())
+    until = clock.real_now() + timedelta(seconds=10)
+    waiting = asyncio.create_task(replies.wait(second, until=until, settled=settled))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    reply = await replies.claim(first)
+    assert reply is not None
+    await reply.flushed()
+    async with asyncio.timeout(5):
+        carried = await waiting
+    assert carried is not None
+    assert carried.text == "second"
+
+
 async def test_the_advice_of_an_emergency_waits_for_nothing(post: Post, replies: PassiveReplies) -> None:
     first, second, lin = uuid.uuid4(), uuid.uuid4(), await post.account("o-lin")
     await post.owes(lin, "first", passive_for=first, **soon())
