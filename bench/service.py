@@ -250,7 +250,7 @@ async def _after_history(
     await connection.close()
     process = await asyncio.create_subprocess_exec(
         str(ENGINE_PYTHON), "-W", "ignore", "-m", "bench.own.history", str(HISTORY_EVENTS), cwd=ROOT,
-        env={"ENGINE_DATA_KEY": engine_key, "DATABASE_URL": servers.database_url, "PATH": "/usr/bin:/bin", "SQLALCHEMY_SILENCE_UBER_WARNING": "1"},
+        env={"ENGINE_DATA_KEY": engine_key, "DATABASE_URL": servers.database_url, "SQLALCHEMY_SILENCE_UBER_WARNING": "1"},
         stdin=asyncio.subprocess.PIPE,
     )  # fmt: skip
     await process.communicate("".join(row["id"] + "\n" for row in conversations).encode())
