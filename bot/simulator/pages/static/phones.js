@@ -54,6 +54,10 @@
     badge.textContent = count || "";
     badge.hidden = !count;
   };
+  const isAtEnd = (phone) => {
+    const chat = $("[data-chat]", phone);
+    return chat.scrollHeight - chat.scrollTop - chat.clientHeight < 80;
+  };
   const toEnd = (phone) => {
     const chat = $("[data-chat]", phone);
     chat.scrollTop = chat.scrollHeight;
@@ -88,7 +92,7 @@
   };
   const take = (phone, part) => {
     const chat = $("[data-chat]", phone);
-    const atEnd = chat.scrollHeight - chat.scrollTop - chat.clientHeight < 80;
+    const atEnd = isAtEnd(phone);
     if (part.last > Number(phone.dataset.last)) {
       const fresh = document.createElement("template");
       fresh.innerHTML = part.messages;
@@ -112,8 +116,11 @@
     const bar = await (await fetch("/phones/bar")).json();
     offset = bar.offset;
     const open = $(".alerts")?.open;
+    const atEnd = visible().filter(isAtEnd);
     $("[data-alert-slot]").innerHTML = bar.alerts;
     if (open && $(".alerts")) $(".alerts").open = true;
+    // A bar that grows takes the room from the chats.
+    atEnd.forEach(toEnd);
     $("[data-connected]").innerHTML = bar.connection;
     const known = $$(".phone").map((phone) => phone.dataset.slug).join();
     if (bar.phones.join() !== known && !leaving) location.reload();
