@@ -52,7 +52,7 @@ class Ward:
         account = await self.account() if phone else None
         member = Staff(
             id=new_id(),
-            login=f"login-{next(self._numbers)}",
+            login=f"login-{new_id()}",
             name=name,
             role=role,
             hospital_id=hospital.id if hospital else None,
