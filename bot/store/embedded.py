@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import stat
 import tempfile
 import warnings
@@ -125,10 +126,18 @@ def start_valkey(var_dir: Path) -> tuple[Any, str]:
             # The directory tells ours from a stranger on the same port.
             if str(left.config_get("dir")["dir"]) == str(directory):
                 return _Left(left), f"redis://127.0.0.1:{remembered.read_text()}/0"
-    server = ValkeyServer(data_dir=directory, persist=True, save="", appendonly="no")
+    # The wheel counts ports up from one: two that start at the same moment would take one port, and the first to stop
+    # would stop the other's server.
+    server = ValkeyServer(port=_free_port(), data_dir=directory, persist=True, save="", appendonly="no")
     server.start()
     remembered.write_text(str(server.port))
     return server, f"redis://127.0.0.1:{server.port}/0"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class _Left:

@@ -1,5 +1,6 @@
 """Servers of our own: they open nobody's home, join what a killed process left, and refuse a full disk."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +179,17 @@ def test_only_what_is_asked_for_is_started(place: Path) -> None:
         assert not (place / "postgres").exists()
     finally:
         started.stop()
+
+
+def test_services_that_start_at_the_same_moment_get_a_valkey_each() -> None:
+    with tempfile.TemporaryDirectory(prefix="itp-together-") as made, ThreadPoolExecutor(6) as pool:
+        places = [Path(made, str(number)) for number in range(6)]
+        started = list(pool.map(embedded.start_valkey, places))
+        try:
+            for place, (_, address) in zip(places, started, strict=True):
+                with redis.Redis.from_url(address, socket_timeout=5) as client:
+                    assert str(client.config_get("dir")["dir"]) == str(place.resolve() / "valkey")
+        finally:
+            for server, _ in started:
+                with contextlib.suppress(Exception):
+                    server.stop()
