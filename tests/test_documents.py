@@ -10,6 +10,8 @@ import pytest
 from test_layout import committed
 
 from bot.__main__ import parser
+from bot.settings import Settings
+from bot.tables import metadata
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = (
@@ -127,6 +129,24 @@ def test_what_a_document_links_to_is_there(document: str) -> None:
     at = (ROOT / document).parent
     gone = [link for link in LINK.findall((ROOT / document).read_text("utf-8")) if not (at / link).exists()]
     assert gone == []
+
+
+def test_every_table_is_in_the_overview() -> None:
+    rows = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## Tables")[2].partition("\n## ")[0]
+    named = {
+        name for row in re.findall(r"^\| (`.*?) \|", rows, re.MULTILINE) for name in re.findall(r"`([a-z_]+)`", row)
+    }
+    assert named == set(metadata.tables)
+
+
+def test_every_metric_and_setting_that_operators_are_told_of_exists() -> None:
+    told = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "bot").rglob("*.py"))
+    metrics = {name.removesuffix("_total") for name in re.findall(r"`((?:itp|wechat_callback)_[a-z_]+)", told)}
+    assert {name for name in metrics if f'"{name}"' not in code and f'"{name}_total"' not in code} == set()
+    of_the_engine = {"ENGINE_DATABASE_URL", "ENGINE_REDIS_URL", "ACTION_URL"}
+    settings = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", told)) - of_the_engine
+    assert {name for name in settings if name.lower() not in Settings.model_fields} == set()
 
 
 def test_every_decision_is_listed() -> None:
