@@ -79,7 +79,7 @@ def install() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for noisy in ("apscheduler", "asyncio", "sanic.access", "urllib3"):
+    for noisy in ("apscheduler", "asyncio", "sanic.access", "sanic.root", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # Rasa's own warnings can quote a message; libraries' deprecations concern nobody here.
     logging.captureWarnings(True)
