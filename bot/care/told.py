@@ -42,10 +42,14 @@ class Corrected:
 async def record_told(session: AsyncSession, person: Person, text: str, *, cause: str) -> Report:
     """Store what is certain; ask about what is not."""
     stored = await records.record_counts(session, person, text, cause=cause)
+    doubt = doubt_about(text)
+    return doubt if doubt is not None and not stored else Report(counts=stored)
+
+
+def doubt_about(text: str) -> Report | None:
+    """The doubt that a sentence leaves about its count, or None."""
     doubtful = [reading for reading in read_counts(text, today=clock.today()) if _in_doubt(reading)]
-    if stored or not doubtful:
-        return Report(counts=stored)
-    return _doubt(doubtful[0], {"taken_on": (doubtful[0].taken_on or clock.today()).isoformat()})
+    return _doubt(doubtful[0], {"taken_on": _day(doubtful[0]).isoformat()}) if doubtful else None
 
 
 async def confirm(
@@ -106,9 +110,15 @@ def _in_doubt(reading: PlateletReading) -> bool:
     return (reading.ambiguous or reading.needs_confirmation) and reading.role == "current"
 
 
+def _day(reading: PlateletReading) -> date:
+    return reading.taken_on or clock.today()
+
+
 def _doubt(reading: PlateletReading, pending: Pending) -> Report:
-    low = reading.lowest
+    low, taken_on = reading.lowest, date.fromisoformat(pending["taken_on"])
     if low < 16 and not reading.ambiguous:
-        choices = (format_count(low), format_count(low * 10))
+        # The line that is chosen comes back as a sentence of its own, which must tell the day as well.
+        day = f"{taken_on.month}月{taken_on.day}日 " if taken_on != clock.today() else ""
+        choices = (day + format_count(low), day + format_count(low * 10))
         return Report(doubt="您说的血小板是哪一个？", choices=choices, pending=pending)
     return Report(doubt="您说的血小板具体是多少？请带上单位，比如「2.3万」或「23」。", pending=pending)

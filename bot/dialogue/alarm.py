@@ -8,12 +8,20 @@ from bot.care import records
 from bot.care.consultations.asking import Told, add_told
 from bot.care.consultations.ladder import alert
 from bot.care.consultations.rows import Consultation, EntryKind, add_entry, locked
+from bot.care.patients import Person
+from bot.care.records import Observation
 from bot.care.roster import Staff
+from bot.care.told import doubt_about
 from bot.care.writers import Writer
 from bot.dialogue import phrases
 from bot.inbox.messages import Message, open_body
+from bot.language.counts import format_count
 from bot.outbox import choices
 from bot.store.accounts import Account, Holder
+
+# The flag that a count below 10 ×10⁹/L raises by itself (data/redflags.yml), and the count from which it does not.
+BARE_NUMBER = "plt_lt10"
+CLEARLY_ABOVE = 10
 
 CHOICES = (phrases.CALLED_120, phrases.IN_HOSPITAL, phrases.NOT_MINE)
 
@@ -28,7 +36,9 @@ async def during(session: AsyncSession, message: Message, writer: Writer, text: 
         told = Told(text, message.received_at, message.id, marks=tuple(message.flags))
         await add_told(session, consultation, account, told, cause=f"message:{message.id}")
         if writer.person is not None:
-            await records.record_counts(session, writer.person, text, cause=f"message:{message.id}")
+            counts = await records.record_counts(session, writer.person, text, cause=f"message:{message.id}")
+            if counts and await _was_misread(session, writer.person, account, consultation, counts[-1]):
+                return await _off(session, message, account, consultation, counts[-1])
     word = text.strip().strip("。.!！")
     if word in CHOICES or word == phrases.NOT_MINE_SURE:
         cause = f"message:{message.id}:tapped"
@@ -45,6 +55,28 @@ async def during(session: AsyncSession, message: Message, writer: Writer, text: 
         account.holder, account.holder_consultation_id, account.holder_since = Holder.ASSISTANT, None, clock.now()
         return phrases.ALARM_OFF
     return choices.offer(session, account, phrases.ALARM_LINE, CHOICES)
+
+
+async def _was_misread(
+    session: AsyncSession, person: Person, account: Account, consultation: Consultation, count: Observation
+) -> bool:
+    """Whether a bare number alone raised this alarm, and this count (which triage found no emergency) clears it."""
+    alarming = await last_alarming(session, account, consultation.id)
+    doubt = doubt_about(alarming[1]) if alarming is not None else None
+    if doubt is None or doubt.pending is None or doubt.pending["taken_on"] != count.taken_on.isoformat():
+        return False
+    of_that_day = [one.value for one in await records.counts(session, person.id) if one.taken_on == count.taken_on]
+    return all(flag == BARE_NUMBER for flag in consultation.flags) and min(of_that_day) >= CLEARLY_ABOVE
+
+
+async def _off(
+    session: AsyncSession, message: Message, account: Account, consultation: Consultation, count: Observation
+) -> str:
+    cause, said = f"message:{message.id}:cleared", format_count(count.value or 0)
+    event = f"患者说明血小板是{said}，急救提醒已解除"
+    await add_entry(session, consultation, account, EntryKind.EVENT, event, cause=cause, at=clock.now())
+    account.holder, account.holder_consultation_id, account.holder_since = Holder.ASSISTANT, None, clock.now()
+    return phrases.ALARM_CLEARED.format(count=said)
 
 
 async def alert_holder(session: AsyncSession, consultation: Consultation) -> None:

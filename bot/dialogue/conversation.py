@@ -20,6 +20,7 @@ from bot.care.consultations.rows import locked
 from bot.care.consultations.states import Level, Stage
 from bot.care.followups import course
 from bot.care.judging import facts_of, judge
+from bot.care.told import doubt_about
 from bot.care.triage import text as advice_of
 from bot.care.writers import Writer, who_wrote
 from bot.dialogue import alarm, commands, phrases, reception, unreadable
@@ -273,6 +274,11 @@ class Conversation:
                     phrases.COUNT_KEPT.format(counts="、".join(format_count(row.value or 0) for row in recorded)) + "\n"
                 )
         asked = await awaited.wait_for(session, writer.account, writer.person, verdict.needs, clock.now())
+        doubt = doubt_about(text) if "count_unit" in verdict.needs else None
+        if doubt is not None:
+            # Two lines to choose from are easier than the question.
+            whole = f"{kept}{_receipt(advice, receipt)}\n\n{doubt.doubt}"
+            return choices.offer(session, writer.account, whole, doubt.choices)
         return "\n\n".join(filter(None, (kept + _receipt(advice, receipt), asked)))
 
     async def _ask_engine(

@@ -12,10 +12,11 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock, killpoints
-from bot.care import awaited, rechecks
+from bot.care import awaited, rechecks, records
 from bot.care.consultations.asking import Receipt, Told, alarm, ask
 from bot.care.consultations.states import Level
 from bot.care.judging import facts_of, judge, level_of, short_reason
+from bot.care.told import doubt_about
 from bot.care.triage import FlagLevel, Verdict
 from bot.care.triage import text as advice_of
 from bot.care.writers import Writer, who_wrote
@@ -93,7 +94,12 @@ async def _emergency(session: AsyncSession, message: Message, writer: Writer, ve
     advice = advice_of(verdict.advice or DEFAULT_ADVICE)
     if writer.consented:
         receipt = await put_to_doctors(session, message, writer, verdict, text, Level.EMERGENCY)
+        if writer.person is not None:
+            await records.record_counts(session, writer.person, text, cause=f"message:{message.id}")
         said = advice.text
+        doubt = doubt_about(text) if "count_unit" in verdict.needs else None
+        if doubt is not None:
+            said = choices.offer(session, writer.account, f"{said}\n\n{doubt.doubt}", doubt.choices)
     else:
         # Without agreement no word of theirs is shown: the doctors learn that somebody was advised.
         receipt = await ask(

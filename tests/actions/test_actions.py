@@ -178,10 +178,10 @@ async def test_knowledge_needs_no_agreement(engine: Engine) -> None:
 
 async def test_a_doubt_is_kept_in_the_conversation_until_it_is_cleared(engine: Engine) -> None:
     asked = await engine.hears("昨天血小板3", "report").run("action_record_report")
-    assert asked.buttons == ["3 ×10⁹/L（0.3万）", "30 ×10⁹/L（3万）"]
+    assert asked.buttons == ["3月3日 3 ×10⁹/L（0.3万）", "3月3日 30 ×10⁹/L（3万）"]
     assert asked.slots == {"pending_report": {"taken_on": "2026-03-03"}}
     assert await engine.counts() == []
-    said = await engine.hears("30 ×10⁹/L（3万）", "inform", slots=asked.slots).run("action_record_report")
+    said = await engine.hears(asked.buttons[1], "inform", slots=asked.slots).run("action_record_report")
     assert said.text == "记下了：昨天（3月3日）血小板 30 ×10⁹/L（3万）。"
     assert said.slots == {"pending_report": None}
     assert await engine.counts() == [30.0]

@@ -115,6 +115,12 @@ async def test_nothing_of_an_emergency_is_written_when_the_last_of_it_fails(fron
     assert again.outcome == "emergency_advice"
 
 
+async def test_the_count_of_an_emergency_is_recorded(front: SimpleNamespace) -> None:
+    await front.front.hears(front.account, "今天血小板5千，牙龈一直出血")
+    async with front.front.ward() as ward:
+        assert [row.value for row in await ward.observations(front.person)] == [5.0]
+
+
 async def test_triage_twice_does_everything_once(front: SimpleNamespace) -> None:
     message = await front.front.hears(front.account, RED)
     before = await front.front.count(Outbox)

@@ -219,6 +219,10 @@ class Clinic:
         """Move everybody's clock."""
         await self.stage.passes(**span)
 
+    def today(self) -> str:
+        """The day in China, ISO."""
+        return clock.local(self.stage.world.clock.now()).date().isoformat()
+
     async def is_morning(self, *, days: int) -> None:
         """Move the clock to half past ten in the morning, so many days from now."""
         now = clock.local(self.stage.world.clock.now())
