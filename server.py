@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from bot.dialogue.training import TrainingFailed, ensure_model
 from bot.dialogue.turn import Turns
 from bot.inbox.intake import Arrival, Intake
 from bot.inbox.lanes import Lanes
-from bot.inbox.messages import Message, Stage
+from bot.inbox.messages import Message
 from bot.inbox.retention import forget_unconsented
 from bot.jobs import Ticks
 from bot.logs import place
@@ -51,6 +51,7 @@ from bot.settings import ROOT, Settings, SettingsRefused
 from bot.store import demo_clock, embedded, migrate
 from bot.store.channel import Channel
 from bot.store.database import Database
+from bot.store.together import Together
 from bot.store.vault import Vault
 from bot.web import pages
 from bot.wechat import callback
@@ -143,6 +144,7 @@ class Service:
         self._closing.push_async_callback(self.delivery.close)
         self.sender = Sender(self.database, self.delivery, self.process_id)
         self.replies = PassiveReplies(self.database, self.process_id)
+        self._settled: Together[uuid.UUID, bool] = Together(self._which_are_settled, name="settled", most=500)
         await self.replies.follow(self.channel)
         await self.channel.listen(READY, lambda _: self.sender.wake())
         self.engine_process: EngineProcess | None = None
@@ -336,13 +338,13 @@ class Service:
         if inbound.kind == "event" and inbound.event not in _WAITS_FOR_ANSWER:
             return None
         until = clock.real_now() + timedelta(seconds=4.0 if stored.fresh else 3.5)
-        return await self.replies.wait(stored.message_id, until=until, settled=lambda: self._settled(key))
+        return await self.replies.wait(stored.message_id, until=until, settled=lambda: self._settled(stored.message_id))
 
-    async def _settled(self, key: dict[str, Any]) -> bool:
-        statement = "select stage from message where id = :id and received_at = :received_at"
+    async def _which_are_settled(self, messages: Sequence[uuid.UUID]) -> list[bool]:
+        statement = "select id from message where id = any(cast(:ids as uuid[])) and stage in ('queued', 'untriaged')"
         async with self.database.connection() as connection:
-            stage = await connection.scalar(text(statement), key)
-        return stage in (Stage.DONE, Stage.HANDED_TO_HUMAN)
+            waiting = {row.id for row in await connection.execute(text(statement), {"ids": list(messages)})}
+        return [message not in waiting for message in messages]
 
     # -- ticks -------------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ _MADE: dict[str, Callable[[], str]] = {
     "data_key": _32_bytes,
     "engine_data_key": _32_bytes,
     "engine_secret": lambda: secrets.token_urlsafe(32),
-    "engine_token": lambda: secrets.token_urlsafe(32),
+    "engine_token": lambda: secrets.token_hex(32),
     "action_secret": lambda: secrets.token_urlsafe(32),
     "wechat_app_id": lambda: "wx" + secrets.token_hex(8),
     "wechat_app_secret": lambda: secrets.token_hex(16),

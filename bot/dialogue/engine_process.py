@@ -194,7 +194,7 @@ class EngineProcess:
         command = [
             str(options.python), "-m", "bot.engine.launch", "run", "--enable-api", "-i", "127.0.0.1", "-p", str(self.port),
             "--model", str(model), "--endpoints", "endpoints.yml", "--credentials", "credentials.yml",
-            "--auth-token", options.token, "--response-timeout", "30",
+            f"--auth-token={options.token}", "--response-timeout", "30",
         ]  # fmt: skip
         self._child = await asyncio.create_subprocess_exec(
             *command,

@@ -7,11 +7,12 @@ died becomes an active message; a retry of WeChat with the same id gets the stor
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import bindparam, exists, or_, select, text, update
 from sqlalchemy.orm import aliased
 
 from bot import clock, killpoints
@@ -19,9 +20,39 @@ from bot.outbox.rows import ON_THE_WAY, READY, Outbox, State, content_of
 from bot.store.accounts import Account
 from bot.store.channel import Channel
 from bot.store.database import Database
+from bot.store.together import Together
 
 _RE_READ = 0.2
 _CARRIED = (State.PENDING, State.PASSIVE_CLAIMED, State.SENT_PASSIVE)
+
+
+_earlier = aliased(Outbox)
+# Two messages may be answered in each other's way; what is urgent waits for nothing.
+_BEHIND = exists().where(
+    _earlier.account_id == Outbox.account_id, _earlier.seq < Outbox.seq, _earlier.state.in_(ON_THE_WAY)
+)
+_IN_TURN = (
+    select(Outbox)
+    .where(
+        Outbox.passive_for == bindparam("message"),
+        Outbox.state.in_(_CARRIED),
+        or_(Outbox.urgent, Outbox.state != State.PENDING, ~_BEHIND),
+    )
+    .order_by(Outbox.urgent.desc(), Outbox.seq)
+    .limit(1)
+    .with_for_update(of=Outbox)
+)
+_THERE = text("""
+select passive_for from outbox
+where passive_for = any(cast(:messages as uuid[])) and state in ('pending', 'passive_claimed', 'sent_passive')
+""")
+
+
+class Owed(IntEnum):
+    """Whether a row is there for a message, in its turn or not."""
+
+    NOTHING = 0
+    SOMETHING = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +78,8 @@ class PassiveReplies:
         self._database = database
         self._process_id = process_id
         self._waiting: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
+        # Hundreds of requests may wait at once; they look together.
+        self._there: Together[uuid.UUID, Owed] = Together(self._look, name="replies", most=500)
 
     async def follow(self, channel: Channel) -> None:
         """Hear of rows written by other processes, and by this one."""
@@ -70,14 +103,13 @@ class PassiveReplies:
         try:
             while True:
                 event.clear()
-                if (reply := await self.claim(message_id)) is not None:
+                there = await self._there(message_id)
+                if there is not Owed.NOTHING and (reply := await self.claim(message_id)) is not None:
                     killpoints.reached("reply.claimed")
                     return reply
                 left = (until - clock.real_now()).total_seconds()
-                if left <= 0:
+                if left <= 0 or (there is Owed.NOTHING and await settled() and not await self._there(message_id)):
                     return None
-                if await settled() and not await self._owed(message_id):
-                    return await self.claim(message_id)
                 try:
                     # Notifications can be lost with their connection, hence the re-reading beside them.
                     async with asyncio.timeout(min(_RE_READ, left)):
@@ -89,29 +121,16 @@ class PassiveReplies:
             if not self._waiting[key]:
                 del self._waiting[key]
 
-    async def _owed(self, message_id: uuid.UUID) -> bool:
-        """Whether a reply is there and only waits for its turn."""
-        owed = select(exists().where(Outbox.passive_for == message_id, Outbox.state == State.PENDING))
+    async def _look(self, messages: Sequence[uuid.UUID]) -> list[Owed]:
+        """What is there for each of the messages that requests wait for, in one way to the database."""
         async with self._database.connection() as connection:
-            return bool(await connection.scalar(owed))
+            found = {row.passive_for for row in await connection.execute(_THERE, {"messages": list(messages)})}
+        return [Owed.SOMETHING if message in found else Owed.NOTHING for message in messages]
 
     async def claim(self, message_id: uuid.UUID) -> Reply | None:
         """Claim the row that answers this message, or read again what was claimed for it before."""
         async with self._database.transaction() as session:
-            earlier = aliased(Outbox)
-            behind = exists().where(
-                earlier.account_id == Outbox.account_id, earlier.seq < Outbox.seq, earlier.state.in_(ON_THE_WAY)
-            )
-            # Two messages may be answered in each other's way; what is urgent waits for nothing.
-            in_turn = or_(Outbox.urgent, Outbox.state != State.PENDING, ~behind)
-            statement = (
-                select(Outbox)
-                .where(Outbox.passive_for == message_id, Outbox.state.in_(_CARRIED), in_turn)
-                .order_by(Outbox.urgent.desc(), Outbox.seq)
-                .limit(1)
-                .with_for_update(of=Outbox)
-            )
-            row = await session.scalar(statement)
+            row = await session.scalar(_IN_TURN, {"message": message_id})
             if row is None:
                 return None
             account = await session.get_one(Account, row.account_id)

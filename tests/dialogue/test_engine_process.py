@@ -31,7 +31,8 @@ if "broken" in model:
 class Status(BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({{"model_file": os.path.basename(model)}}).encode()
-        ok = "token=" + argv[argv.index("--auth-token") + 1] in self.path
+        given = next(one for one in argv if one.startswith("--auth-token="))
+        ok = "token=" + given.partition("=")[2] in self.path
         self.send_response(200 if ok else 401)
         self.end_headers()
         self.wfile.write(body if ok else b"")
