@@ -68,7 +68,7 @@ class App(StageApp):
             )
 
     async def start(self) -> None:
-        if self._spare is None:
+        if self._spare is None or self._spare.returncode is not None:
             await self.get_ready()
         assert self._spare is not None
         assert self._spare.stdin is not None
@@ -131,7 +131,7 @@ class Patient:
             texts = [open_body(m, account, session).get("text", "") for m in messages if m.kind == "text"]
             said = {row.id: content_of(row, account, session).text for row in rows}
         assert sorted(texts) == sorted(self.said), "each message is stored once"
-        assert {m.stage for m in messages} <= {"done", "handed_to_human"}, [m.stage for m in messages]
+        assert {m.stage for m in messages} == {"done"}, [(m.stage, m.outcome) for m in messages]
         assert all(m.outcome for m in messages)
         assert {row.state for row in rows} <= FINAL, [row.state for row in rows]
         answers = [row for row in rows if row.kind in ("answer", "advice") and row.cause.startswith("message:")]
@@ -169,18 +169,23 @@ class Theatre:
             assert "谢谢" in await patient.says("同意")
         return patient
 
-    async def power_cut_at(self, point: str, *, at: int = 1, app: App | None = None) -> None:
+    async def power_cut_at(self, point: str, *, at: int = 1, app: StageApp | None = None) -> None:
         """Let the process die when it reaches this point for the `at`-th time."""
         url = (app or self.on.app).internal_url + "/demo/kill"
         async with self.on.http.post(url, json={"point": point, "at": at}) as response:
             assert response.status == 200
 
-    async def dies(self, app: App | None = None) -> None:
+    async def dies(self, app: StageApp | None = None) -> None:
         """The armed point was reached, and the process is no more."""
         process = (app or self.on.app).process
         assert process is not None
-        async with asyncio.timeout(20):
-            assert await process.wait() == -signal.SIGKILL
+        try:
+            async with asyncio.timeout(20):
+                code = await process.wait()
+        except TimeoutError:
+            await (app or self.on.app).kill()
+            raise AssertionError(f"the point was never reached\n{self.on.app.last_lines(40)}") from None
+        assert code == -signal.SIGKILL
 
     async def power_is_back(self) -> None:
         """Start it again. Its dead predecessor's claims are as old by now as they will look in a minute."""
@@ -194,18 +199,37 @@ class Theatre:
     async def at_rest(self, within: float = 25) -> None:
         """Until nobody waits for anything."""
         waiting = """
-            select (select count(*) from message where stage in ('untriaged', 'queued'))
-                 + (select count(*) from outbox where state in ('pending', 'passive_claimed', 'sending'))"""
-        async with asyncio.timeout(within):
-            while True:
-                async with self.database.connection() as connection:
-                    if await connection.scalar(text(waiting)) == 0:
-                        return
-                await asyncio.sleep(0.05)
+            select 'message ' || stage || ' ' || coalesce(event, kind) || ' tried ' || attempts from message
+            where stage in ('untriaged', 'queued')
+            union all
+            select 'outbox ' || state || ' ' || kind || ' tried ' || attempts || coalesce(' ' || reason, '') from outbox
+            where state in ('pending', 'passive_claimed', 'sending')"""
+        end = asyncio.get_running_loop().time() + within
+        while True:
+            async with self.database.connection() as connection:
+                left = list(await connection.scalars(text(waiting)))
+            if not left:
+                return
+            assert asyncio.get_running_loop().time() < end, f"still waiting: {left}\n{self.on.app.last_lines(40)}"
+            await asyncio.sleep(0.05)
+
+    def wechat_tries(self, attempts: int) -> None:
+        """How often WeChat delivers what is not answered: three times, or once when the way to us is broken."""
+        self.on.world.config = replace(self.on.world.config, attempts=attempts)
 
     async def tick(self) -> None:
         """Let every tick run now (the process may die of it)."""
         await self.on.world.advance(0)
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def everything_stands(theatre: Theatre) -> None:
+    """What a failed test left broken is no other test's matter."""
+    config = theatre.on.world.config
+    theatre.on.world.config = replace(config, attempts=3, callback_url=f"{theatre.on.app.url}/wechat")
+    process = theatre.on.app.process
+    if process is None or process.returncode is not None:
+        await theatre.power_is_back()
 
 
 @pytest.fixture(scope="package")

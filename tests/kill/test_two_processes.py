@@ -36,9 +36,13 @@ def push_to(theatre: Theatre, app: App) -> None:
 
 
 async def says_to(theatre: Theatre, app: App, patient: Patient, words: str) -> None:
+    """Until it is stored (or its process died of it): the order is that of arrival."""
+    stored = "select count(*) from message where account_id = :account and kind = 'text'"
     push_to(theatre, app)
     patient.says(words)
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(10):
+        while await patient.one(stored) < len(patient.said):
+            await asyncio.sleep(0.005)
 
 
 async def turns_of(theatre: Theatre, app: App) -> int:
@@ -93,15 +97,23 @@ async def test_a_lane_whose_process_dies_in_a_turn_is_taken_over_at_once(
     dice = random.Random(f"takeover {point} {kill_round}")
     patient = await theatre.patient()
     await theatre.at_rest()
-    counts = sorted(dice.sample(range(31, 300), 3))
+    counts = sorted(dice.sample(range(31, 300), 8))
+    counts.reverse()
+    said = []
     await theatre.power_cut_at(point, app=other)
-    await says_to(theatre, other, patient, f"今天血小板 {counts[0]}")
-    await theatre.dies(other)
-    for count in counts[1:]:
-        await says_to(theatre, theatre.on.app, patient, f"今天血小板 {count}")
+    dead = asyncio.create_task(theatre.dies(other))
+    while not dead.done():
+        # The first process may happen to sweep the lane up before the second has it.
+        said.append(counts.pop())
+        await says_to(theatre, other, patient, f"今天血小板 {said[-1]}")
+        await asyncio.wait([dead, patient.outcomes[-1]], return_when=asyncio.FIRST_COMPLETED)
+    await dead
+    for _ in range(2):
+        said.append(counts.pop())
+        await says_to(theatre, theatre.on.app, patient, f"今天血小板 {said[-1]}")
     outcomes = await asyncio.gather(*patient.outcomes)
     assert all(outcome.reply is not None and outcome.reply.channel is Channel.PASSIVE for outcome in outcomes)
     await theatre.at_rest()
     await patient.heard_each_once()
     answers = [re.search(r"血小板 (\d+) ×10⁹/L", m.words()) for m in patient.phone.hears()]
-    assert [int(found[1]) for found in answers if found] == counts
+    assert [int(found[1]) for found in answers if found] == said
