@@ -21,8 +21,8 @@ EMERGENCY = "头疼得厉害，吐了两次"
 
 
 async def test_a_first_patient_is_helped_from_following_to_an_emergency(demo: App, screens: Screens) -> None:
-    desk = await screens.open(f"{demo.url}/phones", DESKTOP)
-    await desk.goto(f"{desk.url}?show={quote(PATIENT)},{quote(DOCTOR)}")
+    desk = await screens.open(f"{demo.url}/phones?show={quote(PATIENT)},{quote(DOCTOR)}", DESKTOP)
+    await expect(desk.locator(".phone:visible")).to_have_count(2)
     # The same phones on a small screen, one at a time: what happens on one page is seen on the other.
     small = await screens.open(desk.url, HANDSET)
     lin, zhou = Handset(desk, PATIENT), Handset(desk, DOCTOR)
@@ -46,6 +46,7 @@ async def follows_reads_and_agrees(desk: Page, small: Page, lin: Handset) -> Non
     await lin.closes_browser()
     await lin.heard.last.get_by_role("button", name="同意").click()
     await lin.hears("谢谢")
+    await expect(lin.screen.locator('[data-menu-key="ask_doctor"]')).to_be_visible()
     await pictures(desk, small, "story-1-agrees")
 
 
@@ -77,9 +78,12 @@ async def is_answered(desk: Page, small: Page, lin: Handset, zhou: Handset) -> N
     await picture(desk, "story-4-opened")
     await zhou.inside.get_by_role("button", name="认领，我来回复").click()
     await lin.hears("正在看您的问题")
+    send = zhou.inside.get_by_role("button", name="发给患者")
+    # Within reach without scrolling, below who asks, how urgent it is and the course of the counts.
+    await expect(send).to_be_in_viewport(ratio=1)
     await zhou.inside.locator("#answer").fill(ANSWER)
     await picture(desk, "story-4-claimed")
-    await zhou.inside.get_by_role("button", name="发给患者").click()
+    await send.click()
     await expect(await lin.hears(ANSWER)).to_contain_text("周平")
     await expect(zhou.inside).to_contain_text("已送达")
     await pictures(desk, small, "story-4-answered")
@@ -98,6 +102,9 @@ async def has_an_emergency(desk: Page, small: Page, lin: Handset, zhou: Handset)
     await expect(zhou.heard).to_have_count(before + 1)
     alert = zhou.heard.last
     await expect(alert).to_contain_text("紧急")
+    # The bar of alerts that appeared above took no line of the advice.
+    await expect(desk.locator("[data-alerts]")).to_be_visible()
+    await expect(advice).to_be_in_viewport(ratio=1)
     await pictures(desk, small, "story-5-emergency")
     await alert.locator("[data-open]").click()
     await expect(zhou.inside).to_contain_text(EMERGENCY)
