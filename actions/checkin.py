@@ -7,7 +7,7 @@ from rasa_sdk import Action, FormValidationAction, Tracker
 from rasa_sdk.executor import CollectingDispatcher
 
 from bot import clock
-from bot.care.followups import answers
+from bot.care.followups import answers, course
 from bot.care.followups.reading import read_bleeding, read_platelet
 from bot.care.judging import judge_sentence
 from bot.dialogue import phrases
@@ -114,7 +114,7 @@ class ActionCheckinDone(Action):  # type: ignore[misc]
 
 
 class ActionLeaveCheckin(Action):  # type: ignore[misc]
-    """The patient wants to stop: what was answered is kept, the question comes again later."""
+    """The patient wants to stop: a count that was told is kept, the questions come again when the patient is ready."""
 
     def name(self) -> str:
         return "action_leave_checkin"
@@ -123,9 +123,17 @@ class ActionLeaveCheckin(Action):  # type: ignore[misc]
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
     ) -> list[dict[str, Any]]:
         turn = current_turn()
+        check_in = await answers.running(turn.session, turn.account.id)
+        if check_in is not None and turn.person is not None:
+            told = tracker.get_slot("checkin_platelet") or {}
+            await answers.keep_count(
+                turn.session, turn.person, told, cause=turn.cause, source=f"checkin:{check_in.key}"
+            )
+            course.left(check_in)
         await drop_draft(turn.session, turn.account.id)
         dispatcher.utter_message(text=phrases.CHECKIN_LEFT)
-        return [{"event": "active_loop", "name": None}, _slot("requested_slot", None)]
+        emptied = [_slot(name, None) for name in (*_QUESTIONS, "checkin_id", "requested_slot")]
+        return [{"event": "active_loop", "name": None}, *emptied]
 
 
 class ActionSessionStart(Action):  # type: ignore[misc]

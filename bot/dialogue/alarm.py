@@ -14,6 +14,7 @@ from bot.care.roster import Staff
 from bot.care.told import doubt_about
 from bot.care.writers import Writer
 from bot.dialogue import phrases
+from bot.dialogue.reception import PASS_ON
 from bot.inbox.messages import Message, open_body
 from bot.language.counts import format_count
 from bot.outbox import choices
@@ -53,8 +54,16 @@ async def during(session: AsyncSession, message: Message, writer: Writer, text: 
         return choices.offer(session, account, phrases.ALARM_SURE, [phrases.NOT_MINE_SURE, phrases.CALLED_120])
     if word == phrases.NOT_MINE_SURE:
         account.holder, account.holder_consultation_id, account.holder_since = Holder.ASSISTANT, None, clock.now()
-        return phrases.ALARM_OFF
-    return choices.offer(session, account, phrases.ALARM_LINE, CHOICES)
+        return phrases.ALARM_OFF if writer.consented else phrases.ALARM_OFF_STRANGER
+    return line(session, writer)
+
+
+def line(session: AsyncSession, writer: Writer) -> str:
+    """The one line, with its choices; whoever has not agreed may pass on the sentence that alarmed."""
+    if writer.consented:
+        return choices.offer(session, writer.account, phrases.ALARM_LINE, CHOICES)
+    lines = (PASS_ON, phrases.CALLED_120, phrases.NOT_MINE)
+    return choices.offer(session, writer.account, phrases.ALARM_LINE_STRANGER, lines)
 
 
 async def _was_misread(

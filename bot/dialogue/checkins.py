@@ -103,7 +103,7 @@ async def ask_check_in(database: Database, engine: EngineClient, message: Messag
             account,
             Kind.CHECKIN,
             Content(said, {"plan": "随访", "time": f"{clock.local(check_in.due_at):%m-%d %H:%M}"}),
-            cause=f"checkin:{checkin_id}:asked",
+            cause=f"checkin:{checkin_id}:asked:{check_in.postponed}",
             link="/p/checkins",
             person_id=check_in.person_id,
             trace_id=message.trace_id,

@@ -178,7 +178,9 @@ class Conversation:
                     row.finish(row.outcome or "answered_without_engine")
                 return
             account.choices_sealed = offered
-            invited = await course.waiting_invitation(session, account.id) if writer.consented else None
+            invited = (
+                await course.waiting_invitation(session, account.id, begins=_begins(text)) if writer.consented else None
+            )
             conversation_id = str(account.conversation_id)
             metadata = {"consented": writer.consented}
             # In the middle of a form the answer is both: a reason for a doctor, and what the form asked for.

@@ -5,15 +5,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot import clock
 from bot.care import bindings
 from bot.care.patients import has_consented
+from bot.care.writers import who_wrote
 from bot.dialogue import phrases
+from bot.dialogue.alarm import line
 from bot.dialogue.welcome import welcome
 from bot.inbox.messages import Message
 from bot.outbox import choices
 from bot.outbox.rows import Outbox, State, unpark
 from bot.store import audit
-from bot.store.accounts import Account
+from bot.store.accounts import Account, Holder
 
 
 async def handle_event(session: AsyncSession, message: Message, account: Account, body: dict[str, Any]) -> str | None:
@@ -32,7 +35,7 @@ async def handle_event(session: AsyncSession, message: Message, account: Account
         case "templatesendjobfinish":
             await _template_finished(session, body)
         case "click":
-            return _menu(session, account, str(body.get("event_key", "")))
+            return await _menu(session, account, str(body.get("event_key", "")))
     return None
 
 
@@ -58,13 +61,25 @@ async def _template_finished(session: AsyncSession, body: dict[str, Any]) -> Non
         row.state = State.FAILED
 
 
-def _menu(session: AsyncSession, account: Account, key: str) -> str | None:
+async def _menu(session: AsyncSession, account: Account, key: str) -> str | None:
     match key:
         case "ask_doctor":
-            return "请把想问医生的话打成一句发给我，我会转给值班医生。很急请先拨打120。"
+            return await _ask_doctor(session, account)
         case "help":
             return welcome().help
         case "consent":
             return choices.offer(session, account, welcome().greeting, [phrases.CONSENT])
         case _:
             return None
+
+
+async def _ask_doctor(session: AsyncSession, account: Account) -> str:
+    """The sentence typed next is the question, whatever the assistant could say to it."""
+    if account.holder is Holder.ALARM:
+        return line(session, await who_wrote(session, account))
+    if not await has_consented(session, account.id):
+        return choices.offer(session, account, phrases.DOCTOR_NEEDS_CONSENT, [phrases.CONSENT])
+    if account.holder is Holder.DOCTOR:
+        return phrases.DOCTOR_IS_HERE
+    account.asking_doctor_since = clock.now()
+    return phrases.TYPE_YOUR_QUESTION

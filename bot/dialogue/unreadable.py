@@ -18,6 +18,7 @@ from bot.care.consultations.rows import locked
 from bot.care.consultations.states import Level
 from bot.care.writers import Writer, who_wrote
 from bot.dialogue import phrases
+from bot.dialogue.alarm import line
 from bot.inbox.messages import Message, open_body
 from bot.outbox import choices
 from bot.store.accounts import Account, Holder
@@ -88,7 +89,7 @@ async def receive(session: AsyncSession, message: Message, writer: Writer, fetch
             await add_told(session, consultation, account, told, cause=f"message:{message.id}")
         message.consultation_id = consultation.id
         message.finish("to_doctor")
-        return None if account.holder is Holder.DOCTOR else phrases.ALARM_LINE
+        return None if account.holder is Holder.DOCTOR else line(session, writer)
     message.finish(AWAITING)
     return choices.offer(
         session, account, phrases.UNREADABLE.format(what=what), [phrases.VERY_URGENT, phrases.NOT_URGENT]

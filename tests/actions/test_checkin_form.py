@@ -177,4 +177,14 @@ async def test_leaving_closes_the_form_and_the_checkin_stays_open(engine: Engine
     assert {"event": "active_loop", "name": None} in said.events
     assert await draft(engine) is None
     async with engine.database.reading() as session:
-        assert (await session.get_one(CheckIn, checkin_id)).state is State.ASKED
+        check_in = await session.get_one(CheckIn, checkin_id)
+        assert (check_in.state, check_in.asked_at, check_in.reason) == (State.ASKED, None, course.LEFT)
+
+
+async def test_leaving_keeps_the_count_that_was_told_and_leaves_nothing_for_the_next_form(
+    engine: Engine, checkin_id: uuid.UUID
+) -> None:
+    slots = {PLATELET: {"value": 48.0, "typed": "4.8万"}, "requested_slot": BLEEDING, "checkin_id": str(checkin_id)}
+    said = await engine.hears("不想填了", "stop", slots=slots, loop=FORM).run("action_leave_checkin")
+    assert await engine.counts() == [48.0]
+    assert said.slots == {PLATELET: None, BLEEDING: None, "checkin_id": None, "requested_slot": None}

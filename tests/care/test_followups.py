@@ -203,13 +203,30 @@ async def test_who_was_invited_begins_by_writing_and_the_notices_fall_away(
     row = (await session.scalars(select(Outbox).where(Outbox.kind == Kind.INVITATION))).one()
     row.state = Owed.PARKED
     await session.flush()
-    waiting = await course.waiting_invitation(session, clinic.account.id)
+    waiting = await course.waiting_invitation(session, clinic.account.id, begins=False)
     assert waiting is not None
     assert waiting.checkin_id == first.id
     assert (row.state, row.reason) == (Owed.SUPERSEDED, "the_patient_wrote")
     await course.asked(session, first)
     assert first.state is State.ASKED
-    assert await course.waiting_invitation(session, clinic.account.id) is None
+    assert await course.waiting_invitation(session, clinic.account.id, begins=True) is None
+
+
+async def test_who_left_in_the_middle_is_asked_again_only_when_they_say_so(
+    session: AsyncSession, clinic: SimpleNamespace, at: Callable[[datetime], datetime]
+) -> None:
+    first = await asked(session, clinic, at)
+    course.left(first)
+    await session.flush()
+    assert await course.waiting_invitation(session, clinic.account.id, begins=False) is None
+    again = await course.waiting_invitation(session, clinic.account.id, begins=True)
+    assert again is not None
+    assert (again.checkin_id, again.attempt) == (first.id, 1), "another asking than the first, for the lane"
+    await course.asked(session, first)
+    assert (first.state, first.reason) == (State.ASKED, None)
+    at(clock.now() + timedelta(days=1, seconds=5))
+    await tick(session, clock.now())
+    assert first.state is State.NUDGED
 
 
 @pytest.mark.parametrize("holder", [Holder.DOCTOR, Holder.ALARM])

@@ -52,6 +52,29 @@ async def test_passing_on_one_sentence_agrees_to_nothing_more(clinic: Clinic) ->
     assert await stranger.one("select count(*) from acts_for where account_id = :account") == 0
 
 
+async def test_a_stranger_in_alarm_is_not_told_that_doctors_read_along(clinic: Clinic) -> None:
+    stranger, zhou = await clinic.stranger(), clinic.doctor("周医生")
+    await stranger.says("我头疼得厉害，吐了两次")
+    reply = await stranger.says("我是临河路的老林，怎么办")
+    assert reply.startswith("请先打120或马上去最近的急诊")
+    assert "都能看到" not in reply
+    assert "同意把这句话发给值班医生" in reply
+    assert "都能看到" not in await stranger.sends_photo()
+    assert "再确认一下" in await stranger.says("不是我现在的情况")
+    off = await stranger.says("1")
+    assert "先解除" in off
+    assert "转给值班医生" not in off
+    assert "临河路" not in await zhou.opens_alert(stranger)
+
+
+async def test_a_number_that_stands_before_no_line_passes_nothing_on(clinic: Clinic) -> None:
+    stranger, zhou = await clinic.stranger(), clinic.doctor("周医生")
+    await stranger.says("我头疼得厉害，吐了两次")
+    await stranger.says("已联系120")
+    assert "已把您刚才那句话转给" not in await stranger.says("1")
+    assert "吐了两次" not in await zhou.opens_alert(stranger)
+
+
 async def test_a_photo_of_a_stranger_is_not_kept(clinic: Clinic) -> None:
     stranger = await clinic.stranger()
     assert "这件事急吗" in await stranger.sends_photo()

@@ -63,11 +63,38 @@ async def test_none_of_these_leads_to_the_doctor_who_gets_the_next_sentence(clin
     assert "换药要不要住院" in await clinic.doctor().opens_alert(lin)
 
 
-async def test_asking_for_a_doctor_by_the_menu_below_the_chat(clinic: Clinic) -> None:
+ASK_DOCTOR = "<Event>CLICK</Event><EventKey>ask_doctor</EventKey>"
+
+
+async def test_after_ask_a_doctor_in_the_menu_below_the_chat_the_next_sentence_goes_to_the_doctor(
+    clinic: Clinic,
+) -> None:
     lin = await clinic.patient()
-    reply = await lin.sends("event", "<Event>CLICK</Event><EventKey>ask_doctor</EventKey>")
-    assert "打成一句发给我" in reply
+    assert "用一句话发给我" in await lin.sends("event", ASK_DOCTOR)
     assert await lin.questions() == 0
+    reply = await lin.says("血小板低能不能打篮球")
+    assert "已转给值班的周医生" in reply, "also a sentence that the assistant could have answered"
+    assert "打篮球" in await clinic.doctor().opens_alert(lin)
+
+
+async def test_ask_a_doctor_needs_agreement(clinic: Clinic) -> None:
+    stranger = await clinic.stranger()
+    assert "同意" in await stranger.sends("event", ASK_DOCTOR)
+    assert "篮球" in await stranger.says("血小板低能不能打篮球")
+    assert await stranger.questions() == 0
+
+
+async def test_ask_a_doctor_while_one_has_the_conversation_says_just_write(clinic: Clinic) -> None:
+    lin = await clinic.patient()
+    await lin.says("艾曲泊帕要不要加量")
+    await clinic.doctor().takes(lin)
+    assert "直接" in await lin.sends("event", ASK_DOCTOR)
+
+
+async def test_ask_a_doctor_in_alarm_says_120_first(clinic: Clinic) -> None:
+    lin = await clinic.patient()
+    await lin.says("头疼得厉害，吐了两次")
+    assert "请先打120" in await lin.sends("event", ASK_DOCTOR)
 
 
 async def test_not_understood_twice_in_a_row_offers_the_doctor(clinic: Clinic) -> None:

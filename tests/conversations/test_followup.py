@@ -113,13 +113,27 @@ async def test_nothing_is_asked_while_a_doctor_has_the_conversation(later: Clini
     await lin.hears(FIRST, since=since, within=30)
 
 
-async def test_stopping_in_the_middle_is_respected(later: Clinic) -> None:
+async def test_stopping_in_the_middle_is_respected_until_the_patient_begins_again(later: Clinic) -> None:
     lin = await followed_up(later)
     since = lin.newest
     await later.is_morning(days=1)
     await lin.hears(FIRST, since=since, within=30)
+    assert SECOND in await lin.says("4.8万")
     assert "先不问了" in await lin.says("不想填了")
-    assert "篮球" in await lin.says("血小板低能不能打篮球")
+    assert await lin.counts() == [48.0], "what was answered is kept"
+    reply = await lin.says("血小板低能不能打篮球")
+    assert "篮球" in reply
+    assert SECOND not in reply
+    assert lin.heard(FIRST) == 1, "and not asked again at once"
+    since = lin.newest
+    await later.passes(days=1, minutes=1)
+    await lin.hears("随访提醒", since=since, within=30)
+    since = lin.newest
+    await lin.says("开始")
+    await lin.hears(FIRST, since=since, within=20)
+    await lin.says("没查")
+    assert "随访记好了" in await lin.says("没有")
+    assert (await first_state(lin)) == "answered"
 
 
 async def test_a_red_flag_in_the_middle_of_the_form_stops_it(later: Clinic) -> None:

@@ -51,6 +51,15 @@ async def running(session: AsyncSession, account_id: uuid.UUID) -> CheckIn | Non
     return await session.scalar(statement)
 
 
+async def keep_count(
+    session: AsyncSession, person: Person, platelet: dict[str, Any], *, cause: str, source: str
+) -> None:
+    """Record the answered count, unless it stands in the record already. `platelet`: {value, typed}, or empty."""
+    reading = read_answer(str(platelet["typed"])) if platelet.get("value") is not None else None
+    if reading is not None and not await records.told_already(session, person, reading):
+        await records.record_count(session, person, reading, cause=f"{cause}:platelet", source=source)
+
+
 async def complete(
     session: AsyncSession,
     account: Account,
@@ -69,9 +78,7 @@ async def complete(
     check_in.keep_answers(session, person, answers)
     platelet, bleeding = answers.get("platelet") or {}, answers.get("bleeding") or {}
     source = f"checkin:{check_in.key}"
-    reading = read_answer(str(platelet["typed"])) if platelet.get("value") is not None else None
-    if reading is not None and not await records.told_already(session, person, reading):
-        await records.record_count(session, person, reading, cause=f"{cause}:platelet", source=source)
+    await keep_count(session, person, platelet, cause=cause, source=source)
     if bleeding.get("code"):
         await records.record_bleeding(
             session, person, code=bleeding["code"], typed=bleeding["typed"], cause=f"{cause}:bleeding", source=source

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock
@@ -32,6 +32,7 @@ NUDGE_AFTER = timedelta(days=1)
 NURSE_AFTER = timedelta(days=2)
 DOCTOR_AFTER = timedelta(days=3)
 LOST_AFTER = timedelta(days=30)
+LEFT = "left_by_patient"
 ASKABLE = frozenset({"platelet", "bleeding"})
 
 
@@ -258,7 +259,9 @@ async def _was_worrying(session: AsyncSession, check_in: CheckIn) -> bool:
 async def asked(session: AsyncSession, check_in: CheckIn) -> None:
     """The engine has put the first question; the row that carries it is owed in this transaction."""
     now = clock.now()
-    check_in.become(State.ASKED)
+    if check_in.state is not State.ASKED:
+        check_in.become(State.ASKED)
+    check_in.reason = None
     check_in.asked_at, check_in.next_at = now, now + NUDGE_AFTER
 
 
@@ -271,14 +274,22 @@ async def postpone(session: AsyncSession, check_in: CheckIn, now: datetime) -> N
         check_in.next_at = now + POSTPONED_BY
 
 
-async def waiting_invitation(session: AsyncSession, account_id: uuid.UUID) -> ToAsk | None:
+def left(check_in: CheckIn) -> None:
+    """The patient wants no more of it now: it is reminded of as any other, and asked again when they say so."""
+    check_in.asked_at, check_in.reason = None, LEFT
+    check_in.postponed += 1
+
+
+async def waiting_invitation(session: AsyncSession, account_id: uuid.UUID, *, begins: bool) -> ToAsk | None:
     """A check-in the account was invited to and has not begun: it may start now that they wrote.
 
+    One that they left in the middle starts again only when they say so (`begins`).
     The notices that still wait for this are superseded.
     """
     statement = (
         select(CheckIn)
         .where(CheckIn.account_id == account_id, CheckIn.asked_at.is_(None), CheckIn.state.in_(WAITING_FOR_PATIENT))
+        .where(true() if begins else CheckIn.reason.is_(None))
         .order_by(CheckIn.due_at.desc())
         .limit(1)
         .with_for_update(skip_locked=True)
