@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, select, update
+from sqlalchemy import ForeignKey, Index, select
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -54,6 +55,12 @@ class AwaitedAnswer(Base):
     raised_at: Mapped[datetime | None]
 
 
+_ANSWERED = sql("""
+update awaited_answer set answered_at = :now
+where account_id = :account and answered_at is null and raised_at is null
+""")
+
+
 def question(needs: Sequence[Need]) -> str | None:
     """The one question to put, or None when nothing is asked."""
     return next((QUESTIONS[need] for need in QUESTIONS if need in needs), None)
@@ -80,12 +87,7 @@ async def wait_for(
 
 async def answered(session: AsyncSession, account_id: uuid.UUID, now: datetime) -> None:
     """The account wrote something: nobody is silent. What it says is judged as any message is."""
-    statement = update(AwaitedAnswer).where(
-        AwaitedAnswer.account_id == account_id,
-        AwaitedAnswer.answered_at.is_(None),
-        AwaitedAnswer.raised_at.is_(None),
-    )
-    await session.execute(statement.values(answered_at=now))
+    await session.execute(_ANSWERED, {"account": account_id, "now": now})
 
 
 async def raise_silent(session: AsyncSession, now: datetime, *, limit: int = 50) -> int:

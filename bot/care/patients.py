@@ -5,7 +5,6 @@ several accounts. Clinical rows hang on the person, messages on the account.
 """
 
 import uuid
-from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from bot import clock
 from bot.store import audit
 from bot.store.accounts import Account
-from bot.store.base import Base, new_id, one_of
+from bot.store.base import Base, new_id
 from bot.store.database import vault_of
 from bot.store.vault import Key, Vault
 
@@ -99,17 +98,10 @@ class Consent(Base):
 
 async def has_consented(session: AsyncSession, account_id: uuid.UUID) -> bool:
     """Whether the account's agreement to the present text stands."""
-    return account_id in await who_consented(session, [account_id])
-
-
-async def who_consented(session: AsyncSession, account_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these accounts whose agreement to the present text stands."""
-    statement = select(Consent.account_id).where(
-        Consent.account_id == one_of(account_ids),
-        Consent.version >= CONSENT_VERSION,
-        Consent.withdrawn_at.is_(None),
+    statement = select(Consent.id).where(
+        Consent.account_id == account_id, Consent.version >= CONSENT_VERSION, Consent.withdrawn_at.is_(None)
     )
-    return set(await session.scalars(statement))
+    return await session.scalar(statement.limit(1)) is not None
 
 
 async def give_consent(session: AsyncSession, account: Account) -> Person:
@@ -169,21 +161,14 @@ async def add_person(session: AsyncSession, account: Account, relation: Relation
 
 async def person_of(session: AsyncSession, account_id: uuid.UUID) -> Person | None:
     """The person this account speaks about when it does not say, or None before consent."""
-    return (await persons_of(session, [account_id])).get(account_id)
-
-
-async def persons_of(session: AsyncSession, account_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Person]:
-    """By account, the person it speaks about when it does not say."""
     statement = (
-        select(ActsFor.account_id, Person)
+        select(Person)
         .join(ActsFor, ActsFor.person_id == Person.id)
-        .where(ActsFor.account_id == one_of(account_ids))
+        .where(ActsFor.account_id == account_id)
         .order_by(ActsFor.chosen.desc(), ActsFor.since)
+        .limit(1)
     )
-    found: dict[uuid.UUID, Person] = {}
-    for account_id, person in await session.execute(statement):
-        found.setdefault(account_id, person)
-    return found
+    return await session.scalar(statement)
 
 
 async def accounts_of(session: AsyncSession, person_id: uuid.UUID) -> list[Account]:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.store.accounts import Account
-from bot.store.base import Base, new_id, one_of
+from bot.store.base import Base, new_id
 
 
 class Role(StrEnum):
@@ -155,12 +155,6 @@ async def platform(session: AsyncSession) -> Hospital | None:
 async def staff_with_account(session: AsyncSession, account_id: uuid.UUID) -> Staff | None:
     """The member of staff whose WeChat account this is."""
     return await session.scalar(select(Staff).where(Staff.account_id == account_id, Staff.active.is_(True)))
-
-
-async def staff_among(session: AsyncSession, account_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these accounts that belong to a member of staff."""
-    statement = select(Staff.account_id).where(Staff.account_id == one_of(account_ids), Staff.active.is_(True))
-    return {account_id for account_id in await session.scalars(statement) if account_id is not None}
 
 
 async def account_of(session: AsyncSession, staff: Staff) -> Account | None:

@@ -14,14 +14,13 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Index,
-    Integer,
     Uuid,
     and_,
+    bindparam,
     func,
     literal,
     select,
     text,
-    true,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -171,10 +170,17 @@ async def queue_judged(session: AsyncSession, judged: Sequence[Judged]) -> None:
     await session.execute(_QUEUE, values)
 
 
+_HELD = (
+    select(Message)
+    .where(Message.id == bindparam("id"), Message.received_at == bindparam("received_at"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
 async def held(session: AsyncSession, message: Message) -> Message | None:
     """The message locked for its last transaction, or None when somebody finished it in the meantime."""
-    statement = select(Message).where(Message.id == message.id, Message.received_at == message.received_at)
-    current = await session.scalar(statement.with_for_update().execution_options(populate_existing=True))
+    current = await session.scalar(_HELD, {"id": message.id, "received_at": message.received_at})
     if current is None or current.stage not in (Stage.UNTRIAGED, Stage.QUEUED):
         return None
     return current
@@ -186,32 +192,32 @@ async def recent_texts(session: AsyncSession, account: Account, *, before: Messa
     return texts
 
 
+_EARLIER = text("""
+select asked.number, earlier.id, earlier.body_sealed
+from unnest(
+    cast(:numbers as int[]), cast(:accounts as uuid[]), cast(:since as timestamptz[]), cast(:seqs as bigint[])
+) as asked(number, account_id, since, seq)
+join lateral (
+    select id, seq, body_sealed from message m
+    where m.account_id = asked.account_id and m.received_at >= asked.since and m.seq < asked.seq and m.kind = 'text'
+    order by m.seq desc limit 5
+) earlier on true
+order by earlier.seq
+""")
+
+
 async def recent_texts_each(
     session: AsyncSession, asked: Sequence[tuple[Account, Message, datetime]]
 ) -> list[list[str]]:
     """For each account, message and moment: what the account wrote since then and before the message, oldest first."""
-    numbers = range(len(asked))
-    one = (
-        func.unnest(
-            literal(list(numbers), ARRAY(Integer())),
-            literal([account.id for account, _, _ in asked], ARRAY(Uuid())),
-            literal([since for _, _, since in asked], ARRAY(DateTime(timezone=True))),
-            literal([before.seq for _, before, _ in asked], ARRAY(BigInteger())),
-        )
-        .table_valued("number", "account_id", "since", "seq", name="asked")
-        .render_derived()
-    )
-    earlier = (
-        select(Message.id, Message.seq, Message.body_sealed)
-        .where(Message.account_id == one.c.account_id, Message.received_at >= one.c.since, Message.seq < one.c.seq)
-        .where(Message.kind == "text")
-        .order_by(Message.seq.desc())
-        .limit(5)
-        .lateral()
-    )
-    statement = select(one.c.number, earlier.c.id, earlier.c.body_sealed).join(earlier, true()).order_by(earlier.c.seq)
+    values = {
+        "numbers": list(range(len(asked))),
+        "accounts": [account.id for account, _, _ in asked],
+        "since": [since for _, _, since in asked],
+        "seqs": [before.seq for _, before, _ in asked],
+    }
     texts: list[list[str]] = [[] for _ in asked]
-    for number, message_id, sealed in await session.execute(statement):
+    for number, message_id, sealed in await session.execute(_EARLIER, values):
         texts[number].append(_content(message_id, sealed, asked[number][0], session).get("text", ""))
     return texts
 

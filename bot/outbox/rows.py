@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Sequence, UniqueConstraint, select, text, update
+from sqlalchemy import BigInteger, Index, Sequence, UniqueConstraint, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -25,6 +25,15 @@ from bot.store.database import vault_of
 outbox_order = Sequence("outbox_seq", data_type=BigInteger, metadata=Base.metadata)
 
 READY = "outbox_ready"
+
+# Run for each message; as text they are not built anew each time.
+_UNPARK = text("""
+update outbox set state = 'pending', not_before = null, reason = null where account_id = :account and state = 'parked'
+""")
+_SUPERSEDE = text("""
+update outbox set state = 'superseded', reason = 'answered_meanwhile'
+where cause = :cause and state in ('pending', 'parked')
+""")
 
 
 class Kind(StrEnum):
@@ -181,15 +190,12 @@ async def owe(
 
 async def unpark(session: AsyncSession, account_id: uuid.UUID) -> None:
     """The account wrote again: what waited for that may be sent."""
-    statement = update(Outbox).where(Outbox.account_id == account_id, Outbox.state == State.PARKED)
-    await session.execute(statement.values(state=State.PENDING, not_before=None, reason=None))
+    await session.execute(_UNPARK, {"account": account_id})
 
 
 async def supersede(session: AsyncSession, cause: str) -> None:
     """What was owed for this cause and has not left yet is no longer needed."""
-    waiting = (State.PENDING, State.PARKED)
-    statement = update(Outbox).where(Outbox.cause == cause, Outbox.state.in_(waiting))
-    await session.execute(statement.values(state=State.SUPERSEDED, reason="answered_meanwhile"))
+    await session.execute(_SUPERSEDE, {"cause": cause})
 
 
 async def sent_lately(session: AsyncSession, account_id: uuid.UUID, *, but: uuid.UUID | None) -> list[datetime]:
