@@ -60,6 +60,7 @@ from bot.wechat.delivery import Delivery
 from bot.wechat.envelope import Envelope
 from bot.wechat.errors import Unavailable, WeChatError
 from bot.wechat.messages import Inbound
+from bot.wechat.templates import Template
 
 log = structlog.get_logger("server")
 
@@ -457,7 +458,7 @@ async def _metrics(_request: web.Request) -> web.Response:
     return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4"})
 
 
-def _templates(chosen: Settings) -> dict[str, str]:
+def _templates(chosen: Settings) -> dict[str, Template]:
     named = {
         "alert": chosen.wechat_template_alert,
         "doctor_answer": chosen.wechat_template_answer,
@@ -466,7 +467,7 @@ def _templates(chosen: Settings) -> dict[str, str]:
     }
     if chosen.simulated:
         named = {**demo.TEMPLATES, **{kind: given for kind, given in named.items() if given}}
-    return {kind: given for kind, given in named.items() if given}
+    return {kind: Template.parse(given) for kind, given in named.items() if given}
 
 
 def _taken(port: int, setting: str) -> PortTaken:

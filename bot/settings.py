@@ -6,6 +6,7 @@ are never printed: neither `repr` nor an error shows them.
 
 import base64
 import binascii
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -14,6 +15,9 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_valida
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+_TEMPLATE = re.compile(r"[^\s=]+(\s+[a-z]+=\w+)*")
 
 
 class Env(StrEnum):
@@ -99,6 +103,13 @@ class Settings(BaseSettings):
             ok = False
         if not ok:
             raise ValueError("expected the 43 letters and digits of the EncodingAESKey in the account's console")
+        return value
+
+    @field_validator("wechat_template_alert", "wechat_template_answer", "wechat_template_checkin")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None and not _TEMPLATE.fullmatch(value.strip()):
+            raise ValueError("expected a template's id, then names of its fields where they differ: ID level=phrase1 …")
         return value
 
     @field_validator("database_url")

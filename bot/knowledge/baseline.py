@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 FAQ_FOLDER = Path(__file__).resolve().parents[2] / "data" / "faq"
 
-CLOSING_LINE = "这是科普，不代替医生的诊断和治疗"
+CLOSING_LINE = "这是科普，不代替医生的诊断和治疗。"
 """What every answered (not refused) topic ends with when it is sent to a patient."""
 
 LONGEST_MESSAGE = 150

@@ -15,6 +15,7 @@ import structlog
 from bot.wechat import errors
 from bot.wechat.client import WeChat
 from bot.wechat.messages import shorten
+from bot.wechat.templates import Template
 from bot.wechat.windows import Grant, allowance, message_grant, tap_grant
 
 log = structlog.get_logger(__name__)
@@ -47,8 +48,10 @@ class Receiver(Protocol):
 class Delivery:
     """The way to WeChat and to the alert gateway."""
 
-    def __init__(self, wechat: WeChat, *, page_url: str, templates: Mapping[str, str], gateway_url: str | None) -> None:
-        """`templates`: template id by kind of row. `gateway_url`: where alerts by SMS or voice are posted."""
+    def __init__(
+        self, wechat: WeChat, *, page_url: str, templates: Mapping[str, Template], gateway_url: str | None
+    ) -> None:
+        """`templates`: by kind of row. `gateway_url`: where alerts by SMS or voice are posted."""
         self._wechat = wechat
         self._page_url = page_url
         self._templates = templates
@@ -92,8 +95,8 @@ class Delivery:
         try:
             sent = await self._wechat.send_template(
                 receiver.openid,
-                template,
-                {name: value[:200] for name, value in fields.items()},
+                template.template_id,
+                template.fill(fields),
                 url=self._page_url + link,
                 client_msg_id=key,
             )
