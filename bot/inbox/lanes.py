@@ -119,18 +119,20 @@ class Lanes:
 
     async def _work(self, account_id: uuid.UUID) -> None:
         async with self._room:
-            if not await self._channel.take(account_id):
-                return
-            working.inc()
             try:
-                while self._channel.holds(account_id) and await self._step(account_id):
-                    pass
+                if await self._channel.take(account_id):
+                    await self._work_on(account_id)
             except Exception as error:
                 # The messages stay where they were; the sweep comes back for them.
                 log.error("lane.stopped", error=place(error))
                 tries.labels(type(error).__name__).inc()
+
+    async def _work_on(self, account_id: uuid.UUID) -> None:
+        with working.track_inprogress():
+            try:
+                while self._channel.holds(account_id) and await self._step(account_id):
+                    pass
             finally:
-                working.dec()
                 await self._channel.give_back(account_id)
 
     async def _step(self, account_id: uuid.UUID) -> bool:

@@ -27,9 +27,13 @@ _CARRIED = (State.PENDING, State.PASSIVE_CLAIMED, State.SENT_PASSIVE)
 
 
 _earlier = aliased(Outbox)
-# Two messages may be answered in each other's way; what is urgent waits for nothing.
+# Answers come in their order. What is urgent waits for nothing, and nothing waits for a row that WeChat would not take:
+# this way works also when active messages do not.
 _BEHIND = exists().where(
-    _earlier.account_id == Outbox.account_id, _earlier.seq < Outbox.seq, _earlier.state.in_(ON_THE_WAY)
+    _earlier.account_id == Outbox.account_id,
+    _earlier.seq < Outbox.seq,
+    _earlier.state.in_(ON_THE_WAY),
+    or_(_earlier.state != State.PENDING, _earlier.attempts == 0),
 )
 _IN_TURN = (
     select(Outbox)

@@ -191,7 +191,7 @@ async def test_a_slow_account_does_not_hold_up_another(database: Database, proce
     process.lanes.wake(lin.id)
     process.lanes.wake(other.id)
     await process.rests()
-    assert process.steps.of("answered") == [["quick"], ["slow"]]
+    assert sorted(process.steps.of("answered")) == [["quick"], ["slow"]]
 
 
 async def test_what_is_untriaged_is_triaged_before_anything_is_answered(
@@ -453,6 +453,25 @@ async def test_an_error_of_triage_stops_the_lane_and_loses_nothing(
         await process.sweeps()
     assert await stages(database) == {"m1": Stage.UNTRIAGED}
     assert not process.channel.holds(lin.id)
+    await process.sweeps()
+    assert process.steps.of("answered") == [["m1"]]
+
+
+async def test_a_database_that_went_away_costs_nobody_a_lane(
+    database: Database, process: Process, lin: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_lane: uuid.UUID) -> None:
+        raise ConnectionError
+
+    await arrives(database, lin, "m1")
+    for broken in ("take", "give_back"):
+        with monkeypatch.context() as patched:
+            patched.setattr(process.channel, broken, gone)
+            process.lanes.wake(lin.id)
+            tasks = list(process.lanes._running.values())
+            await process.rests()
+        assert [task.exception() for task in tasks] == [None]
+    await process.channel.give_back(lin.id)
     await process.sweeps()
     assert process.steps.of("answered") == [["m1"]]
 

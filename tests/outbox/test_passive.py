@@ -12,6 +12,7 @@ from outbox.conftest import Post
 from bot import clock
 from bot.outbox.passive import PassiveReplies, release_dead_claims
 from bot.outbox.rows import State
+from bot.outbox.sender import Result
 from bot.store.channel import Channel
 
 
@@ -188,6 +189,20 @@ async def test_a_request_whose_reply_waits_for_another_waits_though_its_message_
         carried = await waiting
     assert carried is not None
     assert carried.text == "second"
+
+
+async def test_a_reply_does_not_wait_for_a_row_that_wechat_does_not_take_now(
+    post: Post, replies: PassiveReplies
+) -> None:
+    """A reply in the open request still works when active messages do not."""
+    message, lin = uuid.uuid4(), await post.account("o-lin")
+    await post.owes(lin, "notice")
+    post.outside.answers.append(Result.MISCONFIGURED)
+    await post.sends()
+    await post.owes(lin, "answer", passive_for=message, **soon())
+    reply = await replies.claim(message)
+    assert reply is not None
+    assert reply.text == "answer"
 
 
 async def test_the_advice_of_an_emergency_waits_for_nothing(post: Post, replies: PassiveReplies) -> None:
