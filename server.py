@@ -43,6 +43,7 @@ from bot.inbox.lanes import Lanes
 from bot.inbox.messages import Message
 from bot.inbox.retention import forget_unconsented
 from bot.jobs import Ticks
+from bot.knowledge import faq
 from bot.logs import place
 from bot.outbox.passive import PassiveReplies, Reply, release_dead_claims
 from bot.outbox.rows import READY
@@ -114,6 +115,10 @@ class Service:
             await demo_clock.follow(self.database, self.channel)
             await demo.ensure(self.database, app_id=secrets.app_id)
             await self.channel.listen(demo.RESET, lambda _: self._world_is_new())
+        else:
+            async with self.database.transaction() as session:
+                # As drafts: what patients get is published by staff.
+                await faq.import_baseline(session)
         phrases.set_page_url(chosen.page_url)
         await self._wire()
         await self._listen()
