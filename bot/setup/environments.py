@@ -42,11 +42,13 @@ ENVIRONMENTS = {
     "app": Environment("app", ".venv-app", "3.13", "requirements/app.txt", 900, ("dev",)),
     "dev": Environment("dev", ".venv-app", "3.13", "requirements/dev.txt", 1100),
     "engine": Environment("engine", ".venv-engine", "3.10", "requirements/engine.txt", 1100),
+    # Rasa as it comes, TensorFlow and all: for `WITH_STOCK=1 make bench`, on demand.
+    "stock": Environment("stock", "var/stock/.venv", "3.10", "requirements/stock.txt", 3500),
 }
 
 
 def make(names: Sequence[str], root: Path = ROOT) -> None:
-    """Make or refresh these environments (`app`, `dev`, `engine`); at once when they are as their files say.
+    """Make or refresh these environments (`app`, `dev`, `engine`, `stock`); at once when they are as their files say.
 
     Raises:
         CannotSetUp: one sentence: an interpreter is missing, the disk is full, an index does not answer.

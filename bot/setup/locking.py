@@ -31,7 +31,9 @@ def lock(*, upgrade: bool = False, root: Path = ROOT) -> None:
         with doing(f"locking {environment.requirements}"):
             arguments = ["--group", f"pyproject.toml:{group}", "--python", str(python)]
             # Rasa's overridden dependencies would come back for every platform it names.
-            arguments += [] if group == "engine" else ["--universal"]
+            arguments += [] if group in ("engine", "stock") else ["--universal"]
+            # Nor may they be dropped where Rasa is measured as it comes.
+            arguments += ["--no-config"] if group == "stock" else []
             arguments += ["--python-version", environment.version, *_BARE, "--output-file", environment.requirements]
             run_uv(uv, "pip", "compile", *arguments, *(["--upgrade"] if upgrade else []), root=root)
         if _ADDRESS.search(target.read_text()):

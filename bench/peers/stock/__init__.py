@@ -1,0 +1,1 @@
+"""Rasa as it comes: what it is configured with, and its action server."""
