@@ -7,12 +7,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock, killpoints
-from bot.care.followups import course
+from bot.care.followups import answers, course
 from bot.care.followups.course import ToAsk
 from bot.care.followups.rows import CheckIn
 from bot.care.followups.states import State
+from bot.care.patients import Person
+from bot.dialogue import phrases
 from bot.dialogue.engine_client import EngineClient, FormOpen
-from bot.dialogue.turns import draft_of, keep_draft
+from bot.dialogue.turns import FormDraft, draft_of, draft_slots, drop_draft, keep_draft
 from bot.inbox.messages import Message, Received, Stage, held, seal_body
 from bot.outbox.rows import Content, Kind, owe
 from bot.store.accounts import Account, Holder
@@ -65,12 +67,14 @@ async def ask_check_in(database: Database, engine: EngineClient, message: Messag
         draft = await draft_of(session, account.id)
         # A draft of this very check-in means that a try died after the engine had opened the form.
         other_form = draft is not None and draft.checkin_id != checkin_id
+        if other_form and draft is not None and draft.suspended(clock.now()):
+            await _put_aside(session, account, draft)
+            other_form = False
         if check_in.asked_at is not None or check_in.state in (State.CANCELLED, State.MERGED, State.SKIPPED):
             current.finish("checkin_over")
             return
         if account.holder is not Holder.ASSISTANT or other_form:
-            await course.postpone(session, check_in, clock.now())
-            current.finish("checkin_postponed")
+            await _not_now(session, current, account, check_in)
             return
         conversation_id = str(account.conversation_id)
     killpoints.reached("checkin.triggered")
@@ -87,8 +91,8 @@ async def ask_check_in(database: Database, engine: EngineClient, message: Messag
         async with database.transaction() as session:
             if (current := await held(session, message)) is not None:
                 check_in = await session.get_one(CheckIn, checkin_id, with_for_update=True)
-                await course.postpone(session, check_in, clock.now())
-                current.finish("checkin_postponed")
+                account = await session.get_one(Account, current.account_id)
+                await _not_now(session, current, account, check_in)
         return
     killpoints.reached("checkin.answered")
     async with database.transaction() as session:
@@ -115,3 +119,23 @@ async def ask_check_in(database: Database, engine: EngineClient, message: Messag
         account.offer(vault_of(session), [])
         await course.asked(session, check_in)
         current.finish("checkin_asked")
+
+
+async def _put_aside(session: AsyncSession, account: Account, draft: FormDraft) -> None:
+    """A form that nobody went on with makes room for the next; the count that was told in it is kept."""
+    before = await session.get(CheckIn, draft.checkin_id) if draft.checkin_id is not None else None
+    if before is not None:
+        person = await session.get_one(Person, before.person_id)
+        told = draft_slots(draft, account, session).get("checkin_platelet") or {}
+        source = f"checkin:{before.key}"
+        await answers.keep_count(session, person, told, cause=f"checkin:{before.id}:put_aside", source=source)
+    await drop_draft(session, account.id)
+
+
+async def _not_now(session: AsyncSession, message: Message, account: Account, check_in: CheckIn) -> None:
+    """It comes again by itself; somebody who has just said 「开始」 hears so."""
+    if check_in.state is not State.DUE and account.holder is Holder.ASSISTANT:
+        cause = f"message:{message.id}:not_now"
+        await owe(session, account, Kind.NOTICE, Content(phrases.CHECKIN_FAILED_SOFTLY), cause=cause)
+    await course.postpone(session, check_in, clock.now())
+    message.finish("checkin_postponed")

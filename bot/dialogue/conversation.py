@@ -324,7 +324,8 @@ class Conversation:
             for row in current:
                 await supersede(session, f"message:{row.id}:kept")
                 row.finish("answered")
-            if invited is not None and await draft_of(session, account.id) is None:
+            draft = await draft_of(session, account.id)
+            if invited is not None and (draft is None or draft.suspended(clock.now())):
                 await put_in_lane(session, invited)
 
     async def _reply(self, session: AsyncSession, message: Message, account: Account, said: str) -> None:

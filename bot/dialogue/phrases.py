@@ -39,7 +39,7 @@ STAFF_AS_PATIENT = "好的，接下来一小时，您发的消息按患者处理
 URGENT_RECEIPT = "{advice}\n\n已转给{who}，预计{within}答复。"
 NOBODY = "现在没有值班医生，已通知负责人。不舒服请直接去医院。"
 COUNT_KEPT = "记下了：{counts}。"
-CHECKIN_FAILED_SOFTLY = "随访的问题稍后再问您，不用担心。"
+CHECKIN_FAILED_SOFTLY = "前面还有一个问题没答完，答完它，随访的问题随后就来。"
 
 WHAT = {
     "image": "照片",

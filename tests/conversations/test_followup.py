@@ -136,6 +136,24 @@ async def test_stopping_in_the_middle_is_respected_until_the_patient_begins_agai
     assert (await first_state(lin)) == "answered"
 
 
+async def test_a_checkin_left_unanswered_does_not_stand_in_the_way_of_the_next(later: Clinic) -> None:
+    lin = await followed_up(later)
+    since = lin.newest
+    await later.is_morning(days=1)
+    await lin.hears(FIRST, since=since, within=30)
+    assert SECOND in await lin.says("4.8万")
+    for _ in range(4):
+        await later.is_morning(days=1)
+    waiting = "select key from checkin where account_id = :account and invited_at is not null and asked_at is null"
+    await later.until(lambda: lin.one(waiting), "day_3")
+    since = lin.newest
+    await lin.says("开始")
+    await lin.hears(FIRST, since=since, within=20)
+    assert SECOND in await lin.says("5.2万"), "the answers of the one before are not taken for this one's"
+    assert "随访记好了" in await lin.says("没有")
+    assert await lin.counts() == [48.0, 52.0], "what was answered then is kept"
+
+
 async def test_a_red_flag_in_the_middle_of_the_form_stops_it(later: Clinic) -> None:
     lin = await followed_up(later)
     since = lin.newest
