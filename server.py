@@ -315,6 +315,7 @@ class Service:
         """Finish what is under way, then let everything go in the reverse order."""
         self.ticks.stop()
         await self.lanes.drain()
+        await self.sender.finish()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -105,14 +105,16 @@ class Sender:
         self._process_id = process_id
         self._batch = batch
         self._wake = asyncio.Event()
+        self._sending = asyncio.Lock()
+        self._finishing = False
 
     def wake(self) -> None:
         """Something was owed."""
         self._wake.set()
 
     async def run(self, *, every: float = 1.0) -> None:
-        """Send until cancelled."""
-        while True:
+        """Send until told to finish."""
+        while not self._finishing:
             self._wake.clear()
             try:
                 while await self.send_due():
@@ -125,10 +127,21 @@ class Sender:
             except TimeoutError:
                 continue
 
+    async def finish(self) -> None:
+        """Claim nothing more, and wait for what is on its way: a row left in the middle would be one in doubt."""
+        self._finishing = True
+        self.wake()
+        async with self._sending:
+            pass
+
     async def send_due(self) -> int:
         """Claim what is due and deliver it. Returns how many rows were taken."""
+        async with self._sending:
+            return 0 if self._finishing else await self._send_batch()
+
+    async def _send_batch(self) -> int:
         values = {"now": clock.real_now(), "sent": clock.now(), "process": self._process_id, "batch": self._batch}
-        async with self._database.connection() as connection:
+        async with self._database.single() as connection:
             claimed = sorted(await connection.execute(_CLAIM, values), key=lambda row: (not row.urgent, row.seq))
         of_receiver: defaultdict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
         for row in claimed:

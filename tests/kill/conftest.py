@@ -230,6 +230,13 @@ async def everything_stands(theatre: Theatre) -> None:
     process = theatre.on.app.process
     if process is None or process.returncode is not None:
         await theatre.power_is_back()
+    # Nor are the patients of earlier rounds, whose emergencies would ring on for ever.
+    async with theatre.database.connection() as connection:
+        await connection.execute(
+            text("update consultation set stage = 'closed', closed_at = now(), moves_at = null where stage <> 'closed'")
+        )
+        await connection.execute(text("update checkin set next_at = null where next_at is not null"))
+        await connection.execute(text("update recheck set done_at = now(), outcome = 'over' where done_at is null"))
 
 
 @pytest.fixture(scope="package")

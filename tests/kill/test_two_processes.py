@@ -26,7 +26,11 @@ async def other(theatre: Theatre) -> AsyncIterator[App]:
     await app.alive(theatre.on.http)
     yield app
     push_to(theatre, theatre.on.app)
+    stopped = app.process is not None and app.process.returncode is None
     await app.stop()
+    if stopped:
+        # In good order: no row is left in the middle, in doubt for ever.
+        await theatre.at_rest()
     theatre.on.apps.remove(app)
 
 

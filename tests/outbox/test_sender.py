@@ -380,6 +380,28 @@ async def test_the_sender_wakes_at_once_when_something_is_owed(post: Post) -> No
         running.cancel()
 
 
+async def test_stopping_finishes_what_is_on_its_way_and_claims_no_more(post: Post) -> None:
+    first = await post.owes(await post.account("o-lin"), "first")
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+
+    async def takes_its_time() -> None:
+        under_way.set()
+        await go_on.wait()
+
+    post.outside.during = takes_its_time
+    running = asyncio.create_task(post.sender.run())
+    async with asyncio.timeout(5):
+        await under_way.wait()
+    second = await post.owes(await post.account("o-other"), "second")
+    finishing = asyncio.create_task(post.sender.finish())
+    await asyncio.sleep(0.05)
+    assert not finishing.done()
+    go_on.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(finishing, running)
+    assert [(await post.row(row)).state for row in (first, second)] == [State.SENT_ACTIVE, State.PENDING]
+
+
 async def dies_while_sending(post: Post, *, calls: int = 1) -> None:
     """The sender's process ends in the middle of its `calls`-th call outside (of each receiver)."""
     forever = asyncio.Event()
