@@ -6,6 +6,7 @@ are never printed: neither `repr` nor an error shows them.
 
 import base64
 import binascii
+import hashlib
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -136,6 +137,8 @@ class Settings(BaseSettings):
             if self.wechat_mode is not WeChatMode.PLAIN:
                 required.append("wechat_aes_key")
         missing = [name for name in required if not _given(getattr(self, name))]
+        if self.data_key is not None and self.data_key_previous is not None:
+            _told_apart(self.data_key, self.data_key_previous)
         if missing:
             names = ", ".join(name.upper() for name in missing)
             raise ValueError(f"{names}: missing (ENV={self.env})")
@@ -157,6 +160,13 @@ class Settings(BaseSettings):
     def page_url(self) -> str:
         """Where people reach the pages, without a slash at the end."""
         return str(self.public_url).rstrip("/") if self.public_url else f"http://127.0.0.1:{self.port}"
+
+
+def _told_apart(key: SecretStr, previous: SecretStr) -> None:
+    """A wrapped key names its wrapping key by one byte of a hash (`bot.store.vault`): two must differ in it."""
+    names = [hashlib.sha256(base64.b64decode(one.get_secret_value())).digest()[0] for one in (key, previous)]
+    if key.get_secret_value() != previous.get_secret_value() and names[0] == names[1]:
+        raise ValueError("DATA_KEY: goes by the same one-byte name as DATA_KEY_PREVIOUS, make another")
 
 
 def _given(value: object) -> bool:

@@ -120,10 +120,12 @@ async def test_two_keys_that_go_by_one_name_are_refused_and_nothing_is_lost(live
     before = Vault([OLD])
     name = before.new_key("account")[0]
     twin = next(key for n in range(10_000) if Vault([key := n.to_bytes(32, "big")]).new_key("account")[0] == name and n)
-    both = Database(lived_in, Vault([twin, OLD]))
+    with pytest.raises(ValueError, match="make another"):
+        Vault([twin, OLD])
+    between = Database(lived_in, before)
     with pytest.raises(rotation.CannotRotate, match="make another"):
-        await rotation.rewrap(both, Vault([twin]))
-    await both.close()
+        await rotation.rewrap(between, Vault([twin]))
+    await between.close()
     again = Database(lived_in, before)
     assert await found(again, 0) == "open-0"
     await again.close()
