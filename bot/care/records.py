@@ -104,9 +104,7 @@ async def record_counts(
         and not (reading.ambiguous or reading.needs_confirmation)
         and reading.role != "target"
     }
-    return [
-        await record_count(session, person, reading, cause=cause, source=source) for reading in certain.values()
-    ]
+    return [await record_count(session, person, reading, cause=cause, source=source) for reading in certain.values()]
 
 
 async def record_count(
