@@ -152,7 +152,8 @@ class Service:
         self.replies = PassiveReplies(self.database, self.process_id)
         self._settled: Together[uuid.UUID, bool] = Together(self._which_are_settled, name="settled", most=500)
         await self.replies.follow(self.channel)
-        await self.channel.listen(READY, lambda _: self.sender.wake())
+        # What an open request may carry is not due yet.
+        await self.channel.listen(READY, lambda message: None if message else self.sender.wake())
         self.engine_process: EngineProcess | None = None
         urls = (chosen.engine_urls or "").split(",") if chosen.engine_urls else []
         if not urls:
@@ -349,7 +350,7 @@ class Service:
 
     async def _which_are_settled(self, messages: Sequence[uuid.UUID]) -> list[bool]:
         statement = "select id from message where id = any(cast(:ids as uuid[])) and stage in ('queued', 'untriaged')"
-        async with self.database.connection() as connection:
+        async with self.database.single() as connection:
             waiting = {row.id for row in await connection.execute(text(statement), {"ids": list(messages)})}
         return [message not in waiting for message in messages]
 

@@ -22,7 +22,7 @@ from bot.care.followups import course
 from bot.care.judging import facts_of, judge
 from bot.care.told import doubt_about
 from bot.care.triage import text as advice_of
-from bot.care.writers import Writer, who_wrote
+from bot.care.writers import Writer, writer_of
 from bot.dialogue import alarm, commands, phrases, reception, unreadable
 from bot.dialogue.answers import answer_topic
 from bot.dialogue.checkins import ask_check_in, put_in_lane, put_off
@@ -92,8 +92,8 @@ class Conversation:
             current = [row for row in [await held(session, message) for message in messages] if row is not None]
             if not current:
                 return
-            account = await session.get_one(Account, current[0].account_id)
-            writer = await who_wrote(session, account)
+            writer = await writer_of(session, current[0].account_id)
+            account = writer.account
             last = current[-1]
             told = [_told(session, row, account) for row in current if row.kind == "text" or row.kind in phrases.WHAT]
             for row in current:
@@ -143,8 +143,8 @@ class Conversation:
             current = await held(session, message)
             if current is None:
                 return
-            account = await session.get_one(Account, current.account_id)
-            writer = await who_wrote(session, account)
+            writer = await writer_of(session, current.account_id)
+            account = writer.account
             await unpark(session, account.id)
             said = await unreadable.receive(session, current, writer, kept)
             if said is not None:
@@ -156,9 +156,8 @@ class Conversation:
             current = [row for row in [await held(session, one) for one in messages] if row is not None]
             if not current:
                 return
-            account = await session.get_one(Account, message.account_id)
-            writer = await who_wrote(session, account)
-            vault = vault_of(session)
+            writer = await writer_of(session, message.account_id)
+            account, vault = writer.account, vault_of(session)
             texts = [open_body(row, account, session).get("text", "") for row in current]
             chosen = account.chosen(vault, texts[-1])
             text = chosen or "\n".join(filter(None, texts))
@@ -322,7 +321,9 @@ class Conversation:
             if said:
                 await self._reply(session, current[-1], account, said)
             for row in current:
-                await supersede(session, f"message:{row.id}:kept")
+                if row.attempts > 1:
+                    # Only a try that failed may have said that the message is kept.
+                    await supersede(session, f"message:{row.id}:kept")
                 row.finish("answered")
             draft = await draft_of(session, account.id)
             if invited is not None and (draft is None or draft.suspended(clock.now())):

@@ -19,11 +19,10 @@ from bot.care.judging import facts_of, judge, level_of, short_reason
 from bot.care.told import doubt_about
 from bot.care.triage import FlagLevel, Verdict
 from bot.care.triage import text as advice_of
-from bot.care.writers import Writer, who_wrote
+from bot.care.writers import Writer, writer_of
 from bot.inbox.messages import Message, Stage, held, open_body, recent_texts
 from bot.outbox import choices
 from bot.outbox.rows import Content, Kind, owe
-from bot.store.accounts import Account
 from bot.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -44,10 +43,10 @@ async def triage_message(database: Database, message: Message, *, woken: Callabl
         current = await held(session, message)
         if current is None or current.stage is not Stage.UNTRIAGED:
             return
-        account = await session.get_one(Account, current.account_id)
+        writer = await writer_of(session, current.account_id)
+        account = writer.account
         current.triaged_at = clock.now()
         current.stage = Stage.QUEUED
-        writer = await who_wrote(session, account)
         if current.kind not in FOR_HUMANS or writer.is_staff:
             current.flag_level = FlagLevel.NONE.word
             return

@@ -9,12 +9,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import killpoints
 from bot.care.patients import Person
-from bot.care.writers import who_wrote
+from bot.care.writers import writer_in
 from bot.dialogue.executor import ActionResult, ActionTurn, Run
 from bot.dialogue.turns import store_result, stored_result
 from bot.store.accounts import Account
@@ -58,15 +57,14 @@ class Turns:
         """Run the action in a transaction, or give back what it returned before."""
         cause = f"message:{turn.message_id}"
         async with self._database.transaction() as session:
-            statement = select(Account).where(Account.conversation_id == uuid.UUID(turn.conversation_id))
-            account = await session.scalar(statement)
-            if account is None:
+            writer = await writer_in(session, uuid.UUID(turn.conversation_id))
+            if writer is None:
                 raise UnknownConversation
+            account = writer.account
             key: dict[str, Any] = {"cause": cause, "action": turn.action, "ordinal": turn.ordinal}
             before = await stored_result(session, account, **key) if turn.message_id else None
             if before is not None:
                 return ActionResult(before["events"], before["responses"])
-            writer = await who_wrote(session, account)
             message_id = _uuid(turn.message_id)
             token = _current.set(Turn(session, account, writer.person, cause, message_id))
             try:

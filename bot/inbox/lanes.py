@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, text, update
 from structlog.contextvars import bound_contextvars
 
 from bot import clock, killpoints
@@ -42,6 +42,17 @@ working = Gauge("itp_lanes_working", "Lanes this process works on")
 outcomes = Counter("itp_messages_total", "Messages done with, by outcome", ["outcome"])
 tries = Counter("itp_message_tries_failed_total", "Tries of a message that failed", ["error"])
 in_lane = Histogram("itp_message_lane_seconds", "From taking up a message in its lane to being done with it")
+
+_WAITING = (
+    select(Message, recent_number(bindparam("account"), bindparam("since")).label("recent"))
+    .where(Message.account_id == bindparam("account"), Message.stage.in_(WAITING))
+    .order_by(Message.seq)
+    .limit(_TOGETHER)
+)
+_TRIED = text("""
+update message set attempts = attempts + 1, first_tried_at = coalesce(first_tried_at, :now), next_try_at = :next_try_at
+where id = any(cast(:ids as uuid[])) and received_at = any(cast(:received as timestamptz[]))
+""")
 
 
 class Steps(Protocol):
@@ -169,23 +180,21 @@ class Lanes:
         now = clock.now()
         made = turn[0].attempts
         pause = _BACK_OFF[made] if made < len(_BACK_OFF) else timedelta()
-        async with self._database.transaction() as session:
-            for message in turn:
-                row = await session.get_one(Message, (message.id, message.received_at))
-                row.attempts += 1
-                row.first_tried_at = row.first_tried_at or now
-                row.next_try_at = now + pause
+        tried = {
+            "ids": [message.id for message in turn],
+            "received": [message.received_at for message in turn],
+            "now": now,
+            "next_try_at": now + pause,
+        }
+        async with self._database.single() as connection:
+            await connection.execute(_TRIED, tried)
 
     async def _next(self, account_id: uuid.UUID) -> _Work:
         now = clock.now()
         async with self._database.reading() as session:
-            statement = (
-                select(Message)
-                .where(Message.account_id == account_id, Message.stage.in_(WAITING))
-                .order_by(Message.seq)
-                .limit(_TOGETHER)
-            )
-            waiting = list(await session.scalars(statement))
+            asked = {"account": account_id, "since": now - FLOOD_WINDOW}
+            found = (await session.execute(_WAITING, asked)).all()
+            waiting = [row.Message for row in found]
             untriaged = [message for message in waiting if message.stage is Stage.UNTRIAGED]
             if untriaged or not waiting:
                 return _Work(untriaged, (), None)
@@ -203,7 +212,7 @@ class Lanes:
             if now - first.received_at > STALE_AFTER:
                 old = [message for message in texts if now - message.received_at > STALE_AFTER]
                 return _Work((), old, "backlog")
-            if await recent_number(session, account_id, since=now - FLOOD_WINDOW) > FLOOD:
+            if found[0].recent > FLOOD:
                 if now - first.received_at < FLOOD_PAUSE:
                     return _Work((), (), None)
                 return _Work((), texts, None)

@@ -12,8 +12,10 @@ import sqlalchemy
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    BindParameter,
     DateTime,
     Index,
+    ScalarSelect,
     Uuid,
     and_,
     bindparam,
@@ -23,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from bot import clock
 from bot.store.accounts import Account
@@ -222,7 +224,8 @@ async def recent_texts_each(
     return texts
 
 
-async def recent_number(session: AsyncSession, account_id: uuid.UUID, *, since: datetime) -> int:
-    """How many messages the account sent since then (flooding)."""
-    statement = select(func.count()).where(Message.account_id == account_id, Message.received_at >= since)
-    return int(await session.scalar(statement) or 0)
+def recent_number(account_id: BindParameter[uuid.UUID], since: BindParameter[datetime]) -> ScalarSelect[int]:
+    """How many messages the account sent since then (flooding), as part of another statement."""
+    recent = aliased(Message)
+    statement = select(func.count()).select_from(recent)
+    return statement.where(recent.account_id == account_id, recent.received_at >= since).scalar_subquery()

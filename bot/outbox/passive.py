@@ -5,6 +5,7 @@ died becomes an active message; a retry of WeChat with the same id gets the stor
 """
 
 import asyncio
+import contextlib
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,40 +13,36 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from sqlalchemy import bindparam, exists, or_, select, text, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import text, update
 
 from bot import clock, killpoints
-from bot.outbox.rows import ON_THE_WAY, READY, Outbox, State, content_of
-from bot.store.accounts import Account
+from bot.outbox.rows import READY, Content, Outbox, State
 from bot.store.channel import Channel
 from bot.store.database import Database
 from bot.store.together import Together
 
 _RE_READ = 0.2
-_CARRIED = (State.PENDING, State.PASSIVE_CLAIMED, State.SENT_PASSIVE)
 
 
-_earlier = aliased(Outbox)
 # Answers come in their order. What is urgent waits for nothing, and nothing waits for a row that WeChat would not take:
 # this way works also when active messages do not.
-_BEHIND = exists().where(
-    _earlier.account_id == Outbox.account_id,
-    _earlier.seq < Outbox.seq,
-    _earlier.state.in_(ON_THE_WAY),
-    or_(_earlier.state != State.PENDING, _earlier.attempts == 0),
-)
-_IN_TURN = (
-    select(Outbox)
-    .where(
-        Outbox.passive_for == bindparam("message"),
-        Outbox.state.in_(_CARRIED),
-        or_(Outbox.urgent, Outbox.state != State.PENDING, ~_BEHIND),
-    )
-    .order_by(Outbox.urgent.desc(), Outbox.seq)
-    .limit(1)
-    .with_for_update(of=Outbox)
-)
+_CLAIM = text("""
+update outbox o set
+    state = case when o.state = 'sent_passive' then o.state else 'passive_claimed' end,
+    claimed_at = case when o.state = 'sent_passive' then o.claimed_at else :now end,
+    claimed_by = case when o.state = 'sent_passive' then o.claimed_by else :process end
+from account a
+where a.id = o.account_id and o.id = (
+    select mine.id from outbox mine
+    where mine.passive_for = :message and mine.state in ('pending', 'passive_claimed', 'sent_passive')
+      and (mine.urgent or mine.state <> 'pending' or not exists (
+          select 1 from outbox earlier
+          where earlier.account_id = mine.account_id and earlier.seq < mine.seq
+            and earlier.state in ('pending', 'passive_claimed', 'sending')
+            and (earlier.state <> 'pending' or earlier.attempts = 0)))
+    order by mine.urgent desc, mine.seq limit 1 for update)
+returning o.id, o.content_sealed, a.wrapped_key
+""")
 _THERE = text("""
 select passive_for from outbox
 where passive_for = any(cast(:messages as uuid[])) and state in ('pending', 'passive_claimed', 'sent_passive')
@@ -71,7 +68,7 @@ class Reply:
         """The response is out: the row has reached its end."""
         killpoints.reached("reply.flushed")
         statement = update(Outbox).where(Outbox.id == self._row, Outbox.state == State.PASSIVE_CLAIMED)
-        async with self._database.connection() as connection:
+        async with self._database.single() as connection:
             await connection.execute(statement.values(state=State.SENT_PASSIVE, sent_at=clock.now()))
 
 
@@ -104,22 +101,26 @@ class PassiveReplies:
         event = asyncio.Event()
         key = str(message_id)
         self._waiting[key].append(event)
+        told = looked = False
         try:
             while True:
                 event.clear()
-                there = await self._there(message_id)
+                there = Owed.SOMETHING if told else await self._there(message_id)
                 if there is not Owed.NOTHING and (reply := await self.claim(message_id)) is not None:
                     killpoints.reached("reply.claimed")
                     return reply
                 left = (until - clock.real_now()).total_seconds()
-                if left <= 0 or (there is Owed.NOTHING and await settled() and not await self._there(message_id)):
+                if left <= 0:
                     return None
-                try:
-                    # Notifications can be lost with their connection, hence the re-reading beside them.
+                # Just stored, it is not done with yet.
+                if looked and there is Owed.NOTHING and await settled() and not await self._there(message_id):
+                    return None
+                looked = True
+                # Notifications can be lost with their connection, hence the re-reading beside them.
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(_RE_READ, left)):
                         await event.wait()
-                except TimeoutError:
-                    continue
+                told = event.is_set()
         finally:
             self._waiting[key].remove(event)
             if not self._waiting[key]:
@@ -127,20 +128,20 @@ class PassiveReplies:
 
     async def _look(self, messages: Sequence[uuid.UUID]) -> list[Owed]:
         """What is there for each of the messages that requests wait for, in one way to the database."""
-        async with self._database.connection() as connection:
+        async with self._database.single() as connection:
             found = {row.passive_for for row in await connection.execute(_THERE, {"messages": list(messages)})}
         return [Owed.SOMETHING if message in found else Owed.NOTHING for message in messages]
 
     async def claim(self, message_id: uuid.UUID) -> Reply | None:
         """Claim the row that answers this message, or read again what was claimed for it before."""
-        async with self._database.transaction() as session:
-            row = await session.scalar(_IN_TURN, {"message": message_id})
-            if row is None:
-                return None
-            account = await session.get_one(Account, row.account_id)
-            if row.state is not State.SENT_PASSIVE:
-                row.state, row.claimed_at, row.claimed_by = State.PASSIVE_CLAIMED, clock.real_now(), self._process_id
-            return Reply(content_of(row, account, session).text, row.id, self._database)
+        values = {"message": message_id, "now": clock.real_now(), "process": self._process_id}
+        async with self._database.single() as connection:
+            row = (await connection.execute(_CLAIM, values)).one_or_none()
+        if row is None:
+            return None
+        key = self._database.vault.unwrap(row.wrapped_key, "account")
+        content = Content.unpack(key.unseal(row.content_sealed, "outbox", "content", row.id))
+        return Reply(content.text, row.id, self._database)
 
 
 async def release_dead_claims(database: Database, *, older_than: timedelta = timedelta(seconds=15)) -> int:

@@ -11,7 +11,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Sequence, UniqueConstraint, select, text
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    Select,
+    Sequence,
+    String,
+    UniqueConstraint,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -111,6 +123,20 @@ class Outbox(Base):
     template_msg_id: Mapped[str | None]
 
 
+def _owing() -> Select[Any]:
+    """One row, where its cause did not owe it already, and the word of it to whoever waits, in one statement."""
+    given = {name: bindparam(name, type_=Outbox.__table__.c[name].type) for name in _GIVEN}
+    created = insert(Outbox).values(given).on_conflict_do_nothing().returning(Outbox.id).cte("created")
+    return select(created.c.id, func.pg_notify(literal(READY), bindparam("payload", type_=String())))
+
+
+_GIVEN = (
+    *("id", "cause", "kind", "ordinal", "account_id", "person_id", "consultation_id", "staff_id", "content_sealed"),
+    *("link", "urgent", "passive_for", "not_before", "state", "attempts", "created_at", "trace_id"),
+)
+_OWE = _owing()
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What the receiver reads. `fields` fill a template; `text` is the message in the chat."""
@@ -179,13 +205,8 @@ async def owe(
         "created_at": clock.now(),
         "trace_id": trace_id or get_contextvars().get("trace_id"),
     }
-    statement = insert(Outbox).values(values).on_conflict_do_nothing().returning(Outbox.id)
-    created = await session.scalar(statement)
-    if created is not None:
-        await session.execute(
-            text("select pg_notify(:topic, :payload)"), {"topic": READY, "payload": str(passive_for or "")}
-        )
-    return created
+    created = (await session.execute(_OWE, {**values, "payload": str(passive_for or "")})).one_or_none()
+    return created.id if created is not None else None
 
 
 async def unpark(session: AsyncSession, account_id: uuid.UUID) -> None:

@@ -24,7 +24,10 @@ class Database:
         self.engine: AsyncEngine = create_async_engine(
             async_url(address), pool_size=pool_size, max_overflow=10, pool_pre_ping=False, pool_recycle=1800
         )
+        # Each statement is its own transaction here, which spares the ways to the database that open and close one.
+        self._alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._readers = async_sessionmaker(self._alone, expire_on_commit=False, autoflush=False)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -35,10 +38,16 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """A session for reading only; nothing it changes is kept."""
-        async with self._sessions() as session:
+        """A session for reading only; nothing that is changed in it is kept. Each statement sees its own moment."""
+        async with self._readers() as session:
             session.info["vault"] = self.vault
             yield session
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for one statement that needs no mapping: it is committed when it has run."""
+        async with self._alone.connect() as connection:
+            yield connection
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:

@@ -17,6 +17,7 @@ from bot.care.consultations.states import Level
 from bot.care.rechecks import Recheck
 from bot.care.roster import Part
 from bot.care.triage import FlagLevel, judge
+from bot.care.writers import who_wrote
 from bot.dialogue import commands, reception
 from bot.dialogue.reception import PASS_ON
 from bot.inbox.messages import Message, Stage
@@ -171,7 +172,7 @@ async def test_a_stranger_in_danger_is_advised_and_shows_no_words_until_passed_o
         platform_alerts = select(Outbox).where(Outbox.kind.in_((Kind.ALERT, Kind.GATEWAY)))
         for row in await ward.session.scalars(platform_alerts):
             assert row.staff_id is not None
-        writer = await reception.who_wrote(ward.session, account)
+        writer = await who_wrote(ward.session, account)
         said = await commands.consent(ward.session, writer, PASS_ON)
         assert said is not None
         assert "已把您刚才那句话转给" in said
