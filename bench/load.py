@@ -20,7 +20,7 @@ import uvloop
 
 @dataclass
 class Heard:
-    """What a run of the generator saw. Latencies in milliseconds; `replied` counts the passive replies."""
+    """What a run of the generator saw. Latencies in milliseconds; `replied` counts the answers that carried a reply."""
 
     seconds: float
     answered: int
@@ -33,14 +33,14 @@ class Heard:
 
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection; `closes` says that the server wanted the last answer to be the last."""
+    """One keep-alive connection; `body` is the last answer's, `_closes` that the server wanted it to be the last."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[bool] | None = None
         self._buffer = b""
         self._closes = False
-        self.carried_a_reply = False
+        self.body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
@@ -56,7 +56,7 @@ class _Connection(asyncio.Protocol):
         if len(body) < size:
             return
         self._buffer, self._closes = b"", b"connection: close" in lower
-        self.carried_a_reply = body.startswith(b"<xml>")
+        self.body = body
         self._done(head[9:12] == b"200")
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -84,8 +84,9 @@ class _Connection(asyncio.Protocol):
 
 
 class _Pool:
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, reply: bytes) -> None:
         self._port = port
+        self._reply = reply
         self._idle: deque[_Connection] = deque()
         self.replied = 0
 
@@ -96,7 +97,7 @@ class _Pool:
             connection = _Connection()
             await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", self._port)
         well = await connection.ask(request)
-        self.replied += well and connection.carried_a_reply
+        self.replied += well and connection.body.startswith(self._reply)
         if connection.usable:
             self._idle.append(connection)
         else:
@@ -109,8 +110,8 @@ class _Pool:
 
 
 class _Run:
-    def __init__(self, port: int, requests: list[bytes], patience: float) -> None:
-        self._pool = _Pool(port)
+    def __init__(self, port: int, requests: list[bytes], patience: float, reply: bytes) -> None:
+        self._pool = _Pool(port, reply)
         self._requests = deque(requests)
         self._patience = patience
         self.took: list[float] = []
@@ -150,7 +151,7 @@ class _Run:
 
     @property
     def replied(self) -> int:
-        """How many answers carried a passive reply."""
+        """How many answers carried a reply."""
         return self._pool.replied
 
     def close(self) -> None:
@@ -164,8 +165,8 @@ def quantile(values: list[float], share: float) -> float:
 
 
 async def run(spec: dict[str, Any], requests: list[bytes]) -> Heard:
-    """Send; `spec` has port, seconds, patience, and connections (closed loop) or rate (open loop)."""
-    whole = _Run(spec["port"], requests, spec.get("patience", 10.0))
+    """Send; `spec` has port, seconds, patience, `reply` (how one begins), connections (closed loop) or rate (open loop)."""
+    whole = _Run(spec["port"], requests, spec.get("patience", 10.0), spec.get("reply", "<xml>").encode())
     began = time.perf_counter()
     if (rate := spec.get("rate")) is not None:
         await whole.opened(rate, spec["seconds"])

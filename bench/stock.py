@@ -27,6 +27,8 @@ CONFIG = f"{GIVEN}/config.yml"
 DATA = ("data/nlu", "data/rules")
 TRAINING_SECONDS = 1800.0
 READY_SECONDS = 300.0
+# A turn that failed is a 200 with an empty list.
+REPLY = "[{"
 
 Say = Callable[[str], None]
 
