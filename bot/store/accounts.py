@@ -18,7 +18,6 @@ from bot.store.base import Base, new_id
 from bot.store.database import vault_of
 from bot.store.vault import Key, Vault
 
-
 # What may stand after a number or a line that was typed.
 _SIGNS = "。.、？?！! "
 
