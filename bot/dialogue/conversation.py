@@ -31,6 +31,7 @@ from bot.dialogue.events import handle_event
 from bot.dialogue.first_look import FirstLook
 from bot.dialogue.questions import put_question
 from bot.dialogue.turns import draft_of
+from bot.dialogue.watched import put_in_queue
 from bot.inbox.messages import Message, held, open_body
 from bot.inbox.messages import Stage as MessageStage
 from bot.knowledge import faq
@@ -317,7 +318,8 @@ class Conversation:
                 return
             account = await session.get_one(Account, current[-1].account_id)
             account.offer(vault_of(session), [])
-            said = "\n\n".join(filter(None, (first, _as_one(session, account, answer))))
+            queued = await put_in_queue(session, current)
+            said = "\n\n".join(filter(None, (first, _as_one(session, account, answer), queued)))
             if said:
                 await self._reply(session, current[-1], account, said)
             for row in current:
