@@ -34,7 +34,7 @@ check:
 
 pytest:
 	@echo "· tests …"
-	@$(APP) -m pytest -q
+	@$(APP) -m pytest -q -n 2 --dist loadgroup
 
 smoke: ## play the whole story once and print the transcript
 	@$(SETUP) environments app engine

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-import bot.tables  # noqa: F401 - a row can be written only where the tables it refers to are known
+import bot.care.roster  # noqa: F401 - a person can be written only where the table of its doctor is known
 from bot.care.patients import Person
 from bot.outbox.rows import Outbox
 from bot.store import audit

@@ -46,7 +46,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shared")
 
 _reached_outside: list[str] = []
-_without_browser = pytest.StashKey[list[str]]()
 
 
 class ReachedOutside(AssertionError):
@@ -83,18 +82,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a Chromium the browser tests cannot run; the summary says so loudly."""
+    """Without a Chromium the browser tests cannot run; the summary says so loudly.
+
+    With two workers each folder stays together, because its tests share a service, an engine or a page.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT / "tests").parts[0]))
     browser_tests = [item for item in items if item.get_closest_marker("browser")]
     if browser_tests and browser.find() is None:
-        config.stash[_without_browser] = [item.nodeid for item in browser_tests]
         config.hook.pytest_deselected(items=browser_tests)
         items[:] = [item for item in items if item not in browser_tests]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for name in config.stash.get(_without_browser, []):
+    if browser.find() is None:
         terminalreporter.section("NO CHROMIUM: NOT RUN", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{name} (make browser, or set BROWSER_PATH)", red=True)
+        terminalreporter.line("tests marked `browser` (make browser, or set BROWSER_PATH)", red=True)
     if (results := config.getoption("results")) is not None:
         _write_results(terminalreporter.stats, results)
 

