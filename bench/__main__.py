@@ -2,10 +2,13 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+import structlog
 
 from bench import intake, service
 from bench.report import Row, table, write
@@ -40,6 +43,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--only", choices=WORKLOADS, default=os.environ.get("ONLY") or None)
     asked = parser.parse_args()
+    # Engines that are children of this process say how they are; only what is wrong with them is heard.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     before = os.getloadavg()[0]
     rows = asyncio.run(run([asked.only] if asked.only else list(WORKLOADS)))
     print("\n" + table(rows))

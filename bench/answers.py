@@ -28,6 +28,8 @@ QUIET = {1.0: 10.0, 10.0: 6.0}
 HALF_SECONDS = 6.0
 OVERLOAD, OVERLOAD_SECONDS = 50.0, 6.0
 SATURATE_SECONDS, CONNECTIONS = 10.0, 24
+# A peer that falls behind is waited for, so that its figure says by how much.
+PEER_PATIENCE = 60.0
 HISTORY_EVENTS, HISTORY_PATIENTS = 10_000, 5
 ENGINE_PYTHON = ROOT / ".venv-engine" / "bin" / "python"
 _SENDING_SECONDS = 10.0
@@ -109,7 +111,7 @@ class Answers:
         prepared = stock.requests(int(200 * SATURATE_SECONDS), pushes.QUESTIONS, group=group)
         heard = await load(
             prepared, self.scratch, port=self.stock_port, connections=CONNECTIONS, seconds=SATURATE_SECONDS,
-            reply=stock.REPLY,
+            reply=stock.REPLY, patience=PEER_PATIENCE,
         )  # fmt: skip
         return _whole(heard).per_second
 
@@ -126,8 +128,9 @@ class Answers:
             if self.stock_port is not None and with_peer:
                 prepared = stock.requests(max(1, int(rate * seconds)), pushes.QUESTIONS, group=f"{name}-{number}")
                 heard = await load(
-                    prepared, self.scratch, port=self.stock_port, rate=rate, seconds=seconds, reply=stock.REPLY
-                )
+                    prepared, self.scratch, port=self.stock_port, rate=rate, seconds=seconds,
+                    reply=stock.REPLY, patience=PEER_PATIENCE,
+                )  # fmt: skip
                 _whole(heard)
                 peer.p50.append(heard.p50)
                 peer.p99.append(heard.p99)
