@@ -7,7 +7,6 @@ metrics, detailed readiness, the demo's clock). The service acknowledges from it
 import asyncio
 import contextlib
 import signal
-import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Sequence
@@ -48,6 +47,7 @@ from bot.logs import place
 from bot.outbox.passive import PassiveReplies, Reply, release_dead_claims
 from bot.outbox.rows import READY
 from bot.outbox.sender import Sender
+from bot.ports import PortTaken, free_port, refuse_taken
 from bot.settings import ROOT, Settings, SettingsRefused
 from bot.store import demo_clock, embedded, migrate
 from bot.store.channel import Channel
@@ -55,25 +55,18 @@ from bot.store.database import Database
 from bot.store.together import Together
 from bot.store.vault import Vault
 from bot.web import pages
-from bot.wechat import callback
+from bot.wechat import callback, menu
 from bot.wechat.client import WeChat
 from bot.wechat.delivery import Delivery
 from bot.wechat.envelope import Envelope
-from bot.wechat.errors import Unavailable, WeChatError
 from bot.wechat.messages import Inbound
 from bot.wechat.templates import Template
 
 log = structlog.get_logger("server")
 
 _KEPT = timedelta(days=7)
-# WeChat may be away when we start; our own simulator takes a moment to listen.
-_MENU_PAUSES = (0.5, 1, 2, 5, 15, 60, 300, 900)
 _WAITS_FOR_ANSWER = frozenset({"subscribe", "click", "scan"})
 _callback_metrics = callback.Metrics(REGISTRY)
-
-
-class PortTaken(Exception):
-    """A port is in use; says which, and which setting moves it."""
 
 
 class Service:
@@ -125,7 +118,7 @@ class Service:
         self._begin(self.sender.run(), "sender")
         self._begin(self.channel.tend(), "channel")
         self._begin(self._serve_engine(), "engine-start")
-        self._begin(self._make_menu(), "menu")
+        self._begin(menu.make(self.wechat, chosen.page_url), "menu")
         self.ticks.start()
         await self.lanes.sweep()
         await self.ticks.now("claims")
@@ -133,7 +126,7 @@ class Service:
     async def _wire(self) -> None:
         chosen, secrets = self.settings, self.secrets
         self.simulator = SimulatorProcess(
-            port=chosen.simulator_port or _free_port(),
+            port=chosen.simulator_port or free_port(),
             callback=f"http://127.0.0.1:{chosen.port}/wechat",
             public_url=chosen.page_url,
             state_dir=chosen.var_dir / "simulator",
@@ -157,7 +150,7 @@ class Service:
         self.engine_process: EngineProcess | None = None
         urls = (chosen.engine_urls or "").split(",") if chosen.engine_urls else []
         if not urls:
-            self.engine_port = _free_port()
+            self.engine_port = free_port()
             urls = [f"http://127.0.0.1:{self.engine_port}"]
         self.engine = EngineClient(urls, secret=secrets.engine_secret, token=secrets.engine_token)
         self._closing.push_async_callback(self.engine.close)
@@ -229,7 +222,7 @@ class Service:
         try:
             await site.start()
         except OSError:
-            raise _taken(port, setting) from None
+            raise PortTaken(port, setting) from None
         return int(runner.addresses[0][1])
 
     async def _serve_engine(self) -> None:
@@ -273,35 +266,6 @@ class Service:
             except (TrainingFailed, OSError) as error:
                 log.error("training.failed", error=place(error), again_in=60)
                 await asyncio.sleep(60)
-
-    async def _make_menu(self) -> None:
-        """The menu below the chat; an account without that right goes without."""
-        page = self.settings.page_url
-        menu = {
-            "button": [
-                {"type": "click", "name": "问医生", "key": "ask_doctor"},
-                {"type": "view", "name": "我的记录", "url": f"{page}/p/record"},
-                {
-                    "name": "更多",
-                    "sub_button": [
-                        {"type": "click", "name": "怎么用", "key": "help"},
-                        {"type": "view", "name": "随访", "url": f"{page}/p/checkins"},
-                        {"type": "view", "name": "知情同意", "url": f"{page}/p/consent"},
-                    ],
-                },
-            ]
-        }
-        for pause in _MENU_PAUSES:
-            try:
-                await self.wechat.create_menu(menu)
-            except Unavailable:
-                await asyncio.sleep(pause)
-            except WeChatError as error:
-                log.warning("menu.not_made", code=error.code)
-                return
-            else:
-                return
-        log.warning("menu.not_made", code=None)
 
     def _begin(self, work: Awaitable[None], name: str) -> None:
         async def guarded() -> None:
@@ -477,23 +441,6 @@ def _templates(chosen: Settings) -> dict[str, Template]:
     return {kind: Template.parse(given) for kind, given in named.items() if given}
 
 
-def _taken(port: int, setting: str) -> PortTaken:
-    return PortTaken(f"port {port} is in use: stop what uses it, or set {setting} to another one")
-
-
-def _refuse_taken(host: str, port: int, setting: str) -> None:
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError:
-        raise _taken(port, setting) from None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _value(secret: Any) -> str:
     return secret.get_secret_value() if secret is not None else ""
 
@@ -505,7 +452,7 @@ def _text(url: Any) -> str | None:
 async def serve(configured: Settings) -> None:
     """Run until told to stop."""
     # Before anything is started: a second start of the same place must not touch the servers of the first.
-    _refuse_taken(configured.host, configured.port, "PORT")
+    refuse_taken(configured.host, configured.port, "PORT")
     service = Service(configured)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from typing import Any
 from rasa_sdk import Action, Tracker
 from rasa_sdk.executor import CollectingDispatcher
 
+from actions.agreement import agreed
 from bot import clock
 from bot.care.consultations.asking import Told
 from bot.dialogue import phrases
@@ -24,10 +25,7 @@ class ActionAskDoctor(Action):  # type: ignore[misc]
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
     ) -> list[dict[str, Any]]:
         turn = current_turn()
-        if turn.person is None:
-            dispatcher.utter_message(
-                text=phrases.DOCTOR_NEEDS_CONSENT, buttons=[{"title": phrases.CONSENT, "payload": ""}]
-            )
+        if (person := agreed(dispatcher, otherwise=phrases.DOCTOR_NEEDS_CONSENT)) is None:
             return []
         text = str(tracker.latest_message.get("text") or "").strip()
         if text.strip("。.!！") in _ONLY_WANTS_A_PERSON:
@@ -36,7 +34,5 @@ class ActionAskDoctor(Action):  # type: ignore[misc]
             dispatcher.utter_message(text=phrases.TYPE_YOUR_QUESTION)
             return []
         told = Told(text, clock.now(), turn.message_id)
-        dispatcher.utter_message(
-            text=await put_question(turn.session, turn.account, turn.person, told, cause=turn.cause)
-        )
+        dispatcher.utter_message(text=await put_question(turn.session, turn.account, person, told, cause=turn.cause))
         return []

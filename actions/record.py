@@ -5,6 +5,7 @@ from typing import Any
 from rasa_sdk import Action, Tracker
 from rasa_sdk.executor import CollectingDispatcher
 
+from actions.agreement import agreed
 from bot import clock
 from bot.care import records
 from bot.care.told import Report, confirm, correct, record_told
@@ -23,15 +24,14 @@ class ActionRecordReport(Action):  # type: ignore[misc]
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
     ) -> list[dict[str, Any]]:
         turn = current_turn()
-        if turn.person is None:
-            dispatcher.utter_message(text=phrases.NEED_CONSENT, buttons=[{"title": phrases.CONSENT, "payload": ""}])
+        if (person := agreed(dispatcher)) is None:
             return []
         text = str(tracker.latest_message.get("text") or "")
         pending = tracker.get_slot("pending_report")
         if pending:
-            report = await confirm(turn.session, turn.person, pending, text, cause=turn.cause)
+            report = await confirm(turn.session, person, pending, text, cause=turn.cause)
         else:
-            report = await record_told(turn.session, turn.person, text, cause=turn.cause)
+            report = await record_told(turn.session, person, text, cause=turn.cause)
         nothing = not (report.counts or report.doubt)
         if nothing and not pending and (tracker.latest_message.get("intent") or {}).get("name") in ("affirm", "deny"):
             dispatcher.utter_message(text=phrases.ACKNOWLEDGED)
@@ -49,11 +49,10 @@ class ActionCorrectReport(Action):  # type: ignore[misc]
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
     ) -> list[dict[str, Any]]:
         turn = current_turn()
-        if turn.person is None:
-            dispatcher.utter_message(text=phrases.NEED_CONSENT, buttons=[{"title": phrases.CONSENT, "payload": ""}])
+        if (person := agreed(dispatcher)) is None:
             return []
         text = str(tracker.latest_message.get("text") or "")
-        corrected = await correct(turn.session, turn.person, text, cause=turn.cause)
+        corrected = await correct(turn.session, person, text, cause=turn.cause)
         if isinstance(corrected, Report):
             return [_answered(dispatcher, corrected)]
         if corrected is None:
@@ -73,10 +72,9 @@ class ActionShowRecord(Action):  # type: ignore[misc]
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
     ) -> list[dict[str, Any]]:
         turn = current_turn()
-        if turn.person is None:
-            dispatcher.utter_message(text=phrases.NEED_CONSENT, buttons=[{"title": phrases.CONSENT, "payload": ""}])
+        if (person := agreed(dispatcher)) is None:
             return []
-        counts = await records.counts(turn.session, turn.person.id)
+        counts = await records.counts(turn.session, person.id)
         if not counts:
             dispatcher.utter_message(text=phrases.NO_COUNTS)
             return []

@@ -5,7 +5,6 @@ import contextlib
 import os
 import pickle
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,13 +23,6 @@ QUIET = {"PYTHONUNBUFFERED": "1"}
 
 class DidNotStart(Exception):
     """A process under measurement is not there; carries the end of what it printed."""
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

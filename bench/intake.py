@@ -15,10 +15,11 @@ from pathlib import Path
 import asyncpg
 
 from bench import pushes
-from bench.children import child, cpu_seconds, free_port, load
+from bench.children import child, cpu_seconds, load
 from bench.database import Servers, migrated, some_consent
 from bench.load import Heard
 from bench.report import Row
+from bot.ports import free_port
 
 CONNECTIONS = 64
 PATIENTS = 2000

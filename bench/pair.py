@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bench.answers import ENGINE_PYTHON, Answers
 from bench.report import Row
-from bot.demo.stage import Stage, free_port
+from bot.demo.stage import Stage
 from bot.dialogue.engine_process import EngineOptions, EngineProcess
 from bot.dialogue.training import ensure_model
+from bot.ports import free_port
 from bot.settings import ROOT
 from bot.store import embedded
 

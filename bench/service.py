@@ -19,8 +19,9 @@ from bench.children import load, resident_mb
 from bench.database import Servers, some_consent
 from bench.report import Row
 from bench.stock import Say
-from bot.demo.stage import App, Stage, free_port, stage
+from bot.demo.stage import App, Stage, stage
 from bot.dialogue.phrases import KEPT
+from bot.ports import free_port
 from bot.simulator.crypto import Envelope
 from bot.store import embedded
 

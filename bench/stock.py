@@ -16,7 +16,8 @@ from pathlib import Path
 import aiohttp
 import orjson
 
-from bench.children import DidNotStart, child, free_port
+from bench.children import DidNotStart, child
+from bot.ports import free_port
 from bot.settings import ROOT
 from bot.setup import environments
 

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from bot.demo.stage import App, Stage, free_port, stage
+from bot.demo.stage import App, Stage, stage
+from bot.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = "http://127.0.0.1:9"  # the discard port of loopback: no engine answers there

@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +23,7 @@ from aiohttp import web
 from bot import demo
 from bot.demo.simulator import TEMPLATE_LIST
 from bot.keys import random_aes_key
+from bot.ports import free_port
 from bot.settings import ROOT
 from bot.simulator.app import WORLD, create
 from bot.simulator.config import Person, Role, SimulatorConfig, Template
@@ -33,13 +33,6 @@ from bot.simulator.world import World
 
 class NotUp(Exception):
     """The service did not come up; carries the last lines it printed."""
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -12,7 +12,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ import orjson
 import structlog
 
 from bot.dialogue.engine_client import EngineClient
+from bot.ports import free_port
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class EngineProcess:
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
-        self.port = options.port or _free_port()
+        self.port = options.port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.state = State.STOPPED
         self.restarts = 0
@@ -308,9 +308,3 @@ def _log_line(line: bytes, *, verbatim: bool) -> None:
     fields = {name: value for name, value in entry.items() if name in ("logger", "error", "action", "trace", "model")}
     method = log.error if level in ("error", "critical") else log.warning if level == "warning" else log.info
     method("engine: " + event, **fields)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

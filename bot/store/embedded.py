@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import stat
 import tempfile
 import warnings
@@ -20,6 +19,8 @@ from typing import Any
 
 import psutil
 import structlog
+
+from bot.ports import free_port
 
 log = structlog.get_logger(__name__)
 
@@ -128,16 +129,10 @@ def start_valkey(var_dir: Path) -> tuple[Any, str]:
                 return _Left(left), f"redis://127.0.0.1:{remembered.read_text()}/0"
     # The wheel counts ports up from one: two that start at the same moment would take one port, and the first to stop
     # would stop the other's server.
-    server = ValkeyServer(port=_free_port(), data_dir=directory, persist=True, save="", appendonly="no")
+    server = ValkeyServer(port=free_port(), data_dir=directory, persist=True, save="", appendonly="no")
     server.start()
     remembered.write_text(str(server.port))
     return server, f"redis://127.0.0.1:{server.port}/0"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class _Left:

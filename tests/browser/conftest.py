@@ -12,7 +12,8 @@ import aiohttp
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
-from bot.demo.stage import App, free_port
+from bot.demo.stage import App
+from bot.ports import free_port
 from bot.setup.browser import find
 
 from .seeing import PATIENCE_MS, PICTURES, Screens
