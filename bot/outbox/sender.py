@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 8
 _DEAD_CLAIM = timedelta(seconds=45)
+_AT_ONCE = 200  # receivers being sent to; more means that WeChat does not answer
 _TEMPLATE_FIRST = (Kind.ALERT, Kind.INVITATION)
 _BY_TEXT = "by_text"
 
@@ -40,10 +41,12 @@ update outbox set state = 'sending', claimed_at = :now, claimed_by = :process, a
 where id in (
     select o.id from outbox o
     where o.state = 'pending' and (o.not_before is null or o.not_before <= :now)
-      and (o.urgent or not exists (
+      and not exists (
           select 1 from outbox p
           where p.account_id = o.account_id and p.seq < o.seq
-            and p.state in ('pending', 'passive_claimed', 'sending')))
+            -- what is urgent waits only for what is urgent and already on its way
+            and case when o.urgent then p.urgent and p.state = 'sending'
+                     else p.state in ('pending', 'passive_claimed', 'sending') end)
     order by o.urgent desc, o.seq limit :batch for update skip locked
 ) returning id, account_id, urgent, seq
 """)
@@ -105,7 +108,8 @@ class Sender:
         self._process_id = process_id
         self._batch = batch
         self._wake = asyncio.Event()
-        self._sending = asyncio.Lock()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._claiming = asyncio.Lock()
         self._finishing = False
 
     def wake(self) -> None:
@@ -113,11 +117,11 @@ class Sender:
         self._wake.set()
 
     async def run(self, *, every: float = 1.0) -> None:
-        """Send until told to finish."""
+        """Send until told to finish. A call that hangs holds up its own receiver alone."""
         while not self._finishing:
             self._wake.clear()
             try:
-                while await self.send_due():
+                while len(self._under_way) < _AT_ONCE and await self._take():
                     pass
             except Exception as error:
                 log.error("sender.failed", error=place(error))
@@ -131,23 +135,43 @@ class Sender:
         """Claim nothing more, and wait for what is on its way: a row left in the middle would be one in doubt."""
         self._finishing = True
         self.wake()
-        async with self._sending:
+        async with self._claiming:
             pass
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
     async def send_due(self) -> int:
-        """Claim what is due and deliver it. Returns how many rows were taken."""
-        async with self._sending:
-            return 0 if self._finishing else await self._send_batch()
+        """Claim what is due and deliver it. Returns how many receivers it was for."""
+        begun = await self._take()
+        await asyncio.gather(*begun)
+        return len(begun)
 
-    async def _send_batch(self) -> int:
+    async def _take(self) -> list[asyncio.Task[None]]:
+        """Claim what is due and begin to deliver it, to each receiver in order."""
+        async with self._claiming:
+            return [] if self._finishing else await self._take_batch()
+
+    async def _take_batch(self) -> list[asyncio.Task[None]]:
         values = {"now": clock.real_now(), "sent": clock.now(), "process": self._process_id, "batch": self._batch}
         async with self._database.single() as connection:
             claimed = sorted(await connection.execute(_CLAIM, values), key=lambda row: (not row.urgent, row.seq))
         of_receiver: defaultdict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
         for row in claimed:
             of_receiver[row.account_id or row.id].append(row.id)
-        await asyncio.gather(*(self._deliver_in_order(row_ids) for row_ids in of_receiver.values()))
-        return len(claimed)
+        return [self._begin(row_ids) for row_ids in of_receiver.values()]
+
+    def _begin(self, row_ids: list[uuid.UUID]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._deliver_in_order(row_ids), name="delivery")
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("sender.failed", error=place(error))
+        # What this receiver is owed besides waited for it.
+        self.wake()
 
     async def _deliver_in_order(self, row_ids: list[uuid.UUID]) -> None:
         for row_id in row_ids:

@@ -402,6 +402,64 @@ async def test_stopping_finishes_what_is_on_its_way_and_claims_no_more(post: Pos
     assert [(await post.row(row)).state for row in (first, second)] == [State.SENT_ACTIVE, State.PENDING]
 
 
+async def test_a_call_that_hangs_holds_up_nobody_else_an_emergency_least_of_all(post: Post) -> None:
+    slow, other, doctor = [await post.account(name) for name in ("o-slow", "o-other", "o-doctor")]
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hangs_for_the_first() -> None:
+        if not under_way.is_set():
+            under_way.set()
+            await go_on.wait()
+
+    post.outside.during = hangs_for_the_first
+    await post.owes(slow, "slow")
+    running = asyncio.create_task(post.sender.run())
+    async with asyncio.timeout(5):
+        await under_way.wait()
+        await post.owes(other, "other")
+        await post.owes(doctor, "alarm", Kind.ADVICE, urgent=True)
+        await post.owes(slow, "slow again")
+        await post.owes(slow, "slow and urgent", Kind.ADVICE, urgent=True)
+        post.sender.wake()
+        while len(post.outside.texts()) < 4:
+            await asyncio.sleep(0.01)
+    assert post.outside.texts()[0] == "slow"
+    assert set(post.outside.texts()[1:]) == {"other", "alarm", "slow and urgent"}
+    go_on.set()
+    async with asyncio.timeout(5):
+        while "slow again" not in post.outside.texts():
+            await asyncio.sleep(0.01)
+    await post.sender.finish()
+    await running
+    assert set(await post.states()) == {State.SENT_ACTIVE}
+
+
+async def test_two_emergencies_of_one_receiver_keep_their_order_though_the_first_hangs(post: Post) -> None:
+    lin = await post.account("o-lin")
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hangs() -> None:
+        under_way.set()
+        await go_on.wait()
+
+    post.outside.during = hangs
+    await post.owes(lin, "first", Kind.ADVICE, urgent=True)
+    running = asyncio.create_task(post.sender.run())
+    async with asyncio.timeout(5):
+        await under_way.wait()
+    await post.owes(lin, "second", Kind.ADVICE, urgent=True)
+    post.sender.wake()
+    await asyncio.sleep(0.1)
+    assert post.outside.texts() == ["first"]
+    go_on.set()
+    async with asyncio.timeout(5):
+        while len(post.outside.texts()) < 2:
+            await asyncio.sleep(0.01)
+    await post.sender.finish()
+    await running
+    assert post.outside.texts() == ["first", "second"]
+
+
 async def dies_while_sending(post: Post, *, calls: int = 1) -> None:
     """The sender's process ends in the middle of its `calls`-th call outside (of each receiver)."""
     forever = asyncio.Event()
