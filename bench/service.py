@@ -25,7 +25,8 @@ from bot.ports import free_port
 from bot.simulator.crypto import Envelope
 from bot.store import embedded
 
-RED_FLAGS, RED_FLAGS_A_SECOND = 90, 3.0
+# Enough of them that one outlier is not the p99.
+RED_FLAGS, RED_FLAGS_A_SECOND = 120, 3.0
 
 
 async def measure(scratch: Path, say: Say) -> list[Row]:
