@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from bot import clock, settings
+from bot import clock
 from bot.demo.browser import StaffBrowser
 from bot.demo.stage import NotUp, Stage, stage
 from bot.demo.world import PASSWORD
@@ -284,9 +284,3 @@ async def _fresh(address: str) -> None:
                 raise NotUp(f"{name} already holds accounts; give `make smoke` an empty database")
     finally:
         await database.close()
-
-
-def main() -> int:
-    """Entry of `python -m bot smoke`."""
-    settings.read()
-    return asyncio.run(run())

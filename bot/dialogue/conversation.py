@@ -26,7 +26,7 @@ from bot.care.writers import Writer, writer_of
 from bot.dialogue import alarm, commands, phrases, reception, unreadable
 from bot.dialogue.answers import answer_topic
 from bot.dialogue.checkins import ask_check_in, put_in_lane, put_off
-from bot.dialogue.engine_client import EngineAnswer, EngineClient, EngineUnavailable, FormOpen, Refused, TurnAborted
+from bot.dialogue.engine_client import EngineAnswer, EngineClient, EngineUnavailable, Refused, TurnAborted
 from bot.dialogue.events import handle_event
 from bot.dialogue.first_look import FirstLook
 from bot.dialogue.questions import put_question
@@ -373,6 +373,3 @@ def _as_one(session: AsyncSession, account: Account, answer: EngineAnswer) -> st
         offered += [str(button["title"]) for button in said.get("buttons") or []]
     whole = "\n\n".join(texts)
     return choices.offer(session, account, whole, offered) if offered else whole
-
-
-__all__ = ["Conversation", "FormOpen", "MediaSource"]

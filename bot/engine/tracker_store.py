@@ -36,7 +36,6 @@ DDL = Path(__file__).with_name("events.sql")
 _KEY_VERSION = b"\x01"
 _NONCE_BYTES = 12
 _STORED = "_stored_up_to"
-_MESSAGE_ID_LIMIT = 128
 
 _SESSION = """
 SELECT position, data FROM engine.events

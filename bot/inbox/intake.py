@@ -179,10 +179,6 @@ class Intake:
         """Drop every account from memory."""
         self._accounts.clear()
 
-    def forget(self, account_id: uuid.UUID) -> None:
-        """Drop an account from memory: its key was destroyed or re-wrapped."""
-        self._accounts = OrderedDict((k, a) for k, a in self._accounts.items() if a.id != account_id)
-
 
 async def _driver(connection: AsyncConnection) -> Any:
     """The driver's own connection: SQLAlchemy would need three ways to the database for what takes one."""

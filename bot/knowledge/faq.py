@@ -171,9 +171,3 @@ async def import_baseline(session: AsyncSession, *, approve_as: str | None = Non
                 topic=topic.topic,
             )
     return len(new)
-
-
-async def number_published(session: AsyncSession) -> int:
-    """How many topics patients can get an answer to."""
-    statement = select(func.count()).where(FaqRevision.state == RevisionState.PUBLISHED)
-    return int(await session.scalar(statement) or 0)

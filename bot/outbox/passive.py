@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum
 
 from sqlalchemy import text, update
 
@@ -49,13 +48,6 @@ where passive_for = any(cast(:messages as uuid[])) and state in ('pending', 'pas
 """)
 
 
-class Owed(IntEnum):
-    """Whether a row is there for a message, in its turn or not."""
-
-    NOTHING = 0
-    SOMETHING = 1
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A claimed reply. `flushed` is called once it has left for WeChat."""
@@ -80,7 +72,7 @@ class PassiveReplies:
         self._process_id = process_id
         self._waiting: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
         # Hundreds of requests may wait at once; they look together.
-        self._there: Together[uuid.UUID, Owed] = Together(self._look, name="replies", most=500)
+        self._there: Together[uuid.UUID, bool] = Together(self._look, name="replies", most=500)
 
     async def follow(self, channel: Channel) -> None:
         """Hear of rows written by other processes, and by this one."""
@@ -105,15 +97,15 @@ class PassiveReplies:
         try:
             while True:
                 event.clear()
-                there = Owed.SOMETHING if told else await self._there(message_id)
-                if there is not Owed.NOTHING and (reply := await self.claim(message_id)) is not None:
+                there = told or await self._there(message_id)
+                if there and (reply := await self.claim(message_id)) is not None:
                     killpoints.reached("reply.claimed")
                     return reply
                 left = (until - clock.real_now()).total_seconds()
                 if left <= 0:
                     return None
                 # Just stored, it is not done with yet.
-                if looked and there is Owed.NOTHING and await settled() and not await self._there(message_id):
+                if looked and not there and await settled() and not await self._there(message_id):
                     return None
                 looked = True
                 # Notifications can be lost with their connection, hence the re-reading beside them.
@@ -126,11 +118,11 @@ class PassiveReplies:
             if not self._waiting[key]:
                 del self._waiting[key]
 
-    async def _look(self, messages: Sequence[uuid.UUID]) -> list[Owed]:
-        """What is there for each of the messages that requests wait for, in one way to the database."""
+    async def _look(self, messages: Sequence[uuid.UUID]) -> list[bool]:
+        """Whether a row is there, in its turn or not, for each of the messages that requests wait for."""
         async with self._database.single() as connection:
             found = {row.passive_for for row in await connection.execute(_THERE, {"messages": list(messages)})}
-        return [Owed.SOMETHING if message in found else Owed.NOTHING for message in messages]
+        return [message in found for message in messages]
 
     async def claim(self, message_id: uuid.UUID) -> Reply | None:
         """Claim the row that answers this message, or read again what was claimed for it before."""

@@ -76,9 +76,6 @@ class State(StrEnum):
     SUPERSEDED = "superseded"
 
 
-ON_THE_WAY = (State.PENDING, State.PASSIVE_CLAIMED, State.SENDING)
-
-
 class Outbox(Base):
     """One thing owed to one account (or, for alerts by phone, to the gateway)."""
 
